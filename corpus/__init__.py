@@ -1,0 +1,1 @@
+"""Corpora: synthesis, download, mixing, manifests and pronunciations."""

@@ -1,0 +1,17 @@
+"""The one error that a user is meant to read."""
+
+
+class RecipeError(Exception):
+    """A mistake that the user can mend.
+
+    The message is one or a few plain lines: the wrong value, the accepted ones and the remedy.
+    Entry points print it without a traceback and leave with exit code 2.
+    """
+
+
+def listed(problems, shown=8):
+    """Join the first ``shown`` of a list of strings, one a line, and count the rest."""
+    lines = [f"  - {problem}" for problem in problems[:shown]]
+    if len(problems) > shown:
+        lines.append(f"  ... and {len(problems) - shown} more")
+    return "\n".join(lines)

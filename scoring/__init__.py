@@ -1,0 +1,1 @@
+"""Scores: speech quality, intelligibility and word errors, one utterance at a time."""

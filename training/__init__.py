@@ -1,0 +1,1 @@
+"""What surrounds the training loop: settings, checks, freezing, checkpoints, data."""
