@@ -1,0 +1,112 @@
+"""The acoustic model: an encoder that is a recognizer's front and, frozen, the judge of enhanced speech."""
+
+import torch
+from speechbrain.lobes.models.CRDNN import CRDNN
+from speechbrain.nnet.embedding import Embedding
+from speechbrain.nnet.linear import Linear
+from speechbrain.nnet.RNN import AttentionalRNNDecoder
+
+from errors import RecipeError
+
+
+class AcousticEncoder(CRDNN):
+    """SpeechBrain's CRDNN whose inner outputs can be tapped through ``forward`` (which DDP wrappers need).
+
+    Taps are ``CNN.block_0``, ``CNN.block_1``, ... (outputs of the CNN blocks), ``CNN`` (the last of them) and
+    ``encoder`` (the output of the whole network).
+    """
+
+    def tap_names(self):
+        """All the names that ``forward`` takes as taps."""
+        return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
+
+    def forward(self, features, taps=None):
+        """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output, no further than needed."""
+        if not taps:
+            return super().forward(features)
+        outputs, x = {}, features
+        for name, block in self.CNN.items():
+            x = block(x)  # [batch, time, freq', channels]
+            outputs[f"CNN.{name}"] = x
+        outputs["CNN"] = x
+        if "encoder" in taps:
+            for name, layer in self.items():
+                x = x if name == "CNN" else first(layer(x))
+            outputs["encoder"] = x
+        return {tap: outputs[tap] for tap in taps}
+
+
+def first(output):
+    """The sequence of an RNN's (sequence, state), anything else unchanged."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+class FilterBankJudge(torch.nn.Module):
+    """A control in the judge's place: a fixed mel filter bank on the log spectrum, with nothing learned."""
+
+    def __init__(self, n_fft=512, n_mels=40, sample_rate=16000):
+        super().__init__()
+        from torchaudio.functional import melscale_fbanks
+
+        bank = melscale_fbanks(n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate)
+        self.register_buffer("bank", bank / bank.sum(dim=0, keepdim=True).clamp(min=1e-6), persistent=False)
+
+    def forward(self, features, taps=None):
+        """[batch, time, freq] -> the same bands under each tap's name, [batch, time, mels]."""
+        bands = features @ self.bank
+        return {tap: bands for tap in taps} if taps else bands
+
+
+def build_judge(kind, encoder, n_fft=512, n_mels=40, sample_rate=16000):
+    """``trained`` and ``random``: the encoder (``random`` is simply not loaded); ``filter_bank``: fixed mel bands."""
+    if kind in ("trained", "random"):
+        return encoder
+    if kind == "filter_bank":
+        return FilterBankJudge(n_fft, n_mels, sample_rate)
+    raise RecipeError(f"judge: {kind!r} is not one of trained, random, filter_bank.")
+
+
+class AttentionDecoder(torch.nn.Module):
+    """Embedding, GRU decoder with location-aware attention and output layer, behind one ``forward``.
+
+    Arguments
+    ---------
+    n_outputs : int
+        Number of tokens, specials among them.
+    encoder_size : int
+        Last dimension of the encoder's output.
+    embedding_size, hidden_size, attention_size, channels, kernel_size : int
+        Sizes of the embedding, the GRU, the attention and its location convolution.
+    """
+
+    def __init__(
+        self,
+        n_outputs,
+        encoder_size,
+        embedding_size=128,
+        hidden_size=256,
+        attention_size=256,
+        channels=20,
+        kernel_size=20,
+        dropout=0.1,
+    ):
+        super().__init__()
+        self.embedding = Embedding(num_embeddings=n_outputs, embedding_dim=embedding_size)
+        self.decoder = AttentionalRNNDecoder(
+            rnn_type="gru",
+            attn_type="location",
+            hidden_size=hidden_size,
+            attn_dim=attention_size,
+            num_layers=1,
+            enc_dim=encoder_size,
+            input_size=embedding_size,
+            channels=channels,
+            kernel_size=kernel_size,
+            dropout=dropout,
+        )
+        self.linear = Linear(input_size=hidden_size, n_neurons=n_outputs)
+
+    def forward(self, encoded, lens, tokens_bos):
+        """Encoded [batch, time, dim], relative lengths, tokens [batch, length] -> log posteriors [batch, length, n]."""
+        hidden, _ = self.decoder(self.embedding(tokens_bos), encoded, lens)
+        return torch.nn.functional.log_softmax(self.linear(hidden).float(), dim=-1)

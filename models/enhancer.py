@@ -1,0 +1,42 @@
+"""The enhancer: a mask on the noisy spectrum.
+
+SpeechBrain's wide ResNet with squeeze-and-excitation (arXiv:2112.06068), with the same parameter names, so that its
+checkpoints load here. What differs: the output has the input's length, and synthesis can be left out.
+"""
+
+import torch
+from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
+
+from models.features import log_magnitude
+
+
+class Enhancer(EnhanceResnet):
+    """Noisy waveform -> features of the masked spectrum, and the enhanced waveform.
+
+    Arguments are those of ``speechbrain.lobes.models.EnhanceResnet.EnhanceResnet``; ``mask_weight`` is the share of the
+    mask: 1 - mask_weight of the noisy spectrum is always kept.
+    """
+
+    def forward(self, noisy_wav, synthesize=True):
+        """[batch, samples] -> (wav [batch, samples] or None, features [batch, time, freq], mask [batch, time, freq])"""
+        with torch.autocast(noisy_wav.device.type, enabled=False):
+            noisy_spec = self.stft(noisy_wav.float())  # [batch, time, freq, 2]
+            noisy_features = log_magnitude(noisy_spec)
+        mask = self.mask(noisy_features).float()
+        with torch.autocast(noisy_wav.device.type, enabled=False):
+            kept = self.mask_weight * mask + 1 - self.mask_weight
+            enhanced_spec = kept.unsqueeze(-1) * noisy_spec
+            wav = self.istft(enhanced_spec, sig_length=noisy_wav.shape[1]) if synthesize else None
+            return wav, log_magnitude(enhanced_spec), mask
+
+    def mask(self, features):
+        """Features [batch, time, freq] -> real mask in [0, 1], same shape."""
+        return self.DNN(self.CNN(features)).clamp(min=0, max=1)
+
+
+def resynthesize(magnitude_wav, phase_wav, stft, istft):
+    """The magnitudes of one signal with the phases of another: [batch, samples] each -> [batch, samples]."""
+    magnitude = torch.view_as_complex(stft(magnitude_wav).contiguous()).abs()
+    phase = torch.view_as_complex(stft(phase_wav).contiguous()).angle()
+    mixed = torch.view_as_real(torch.polar(magnitude, phase))
+    return istft(mixed, sig_length=magnitude_wav.shape[1])

@@ -1,0 +1,62 @@
+"""The mimic loss: how differently a frozen judge hears enhanced and clean speech (Bagchi et al. 2018)."""
+
+import torch
+
+from models.losses import distance_of, frame_mask, masked_mean
+
+
+def channel_deviation(x, lens, floor=1e-4):
+    """Standard deviation of each channel (last dimension) of x [batch, time, ..., channels] over what is no padding."""
+    mask = frame_mask(x, lens)
+    dims = tuple(range(x.dim() - 1))
+    count = mask.sum() * (x[0, 0].numel() // x.shape[-1])
+    mean = (x * mask).sum(dim=dims, keepdim=True) / count
+    variance = ((x - mean).square() * mask).sum(dim=dims, keepdim=True) / count
+    return variance.sqrt().clamp(min=floor)
+
+
+def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="standardised"):
+    """Distance of a judge's two outputs, summed over its taps.
+
+    Arguments
+    ---------
+    judged_enhanced, judged_clean : dict
+        Name of the tap -> output [batch, time, ..., channels].
+    lens : torch.Tensor
+        Lengths as shares of the longest utterance, [batch].
+    kind : str
+        ``mse`` or ``l1``.
+    form : str
+        ``raw``: as published; ``standardised``: each channel divided by its standard deviation on the clean speech,
+        so that no loud channel decides for all; ``unit_norm``: each frame's channels scaled to length 1.
+    """
+    total = 0.0
+    for tap, clean in judged_clean.items():
+        enhanced, clean = judged_enhanced[tap].float(), clean.float()
+        if form == "standardised":
+            deviation = channel_deviation(clean, lens)
+            enhanced, clean = enhanced / deviation, clean / deviation
+        elif form == "unit_norm":
+            enhanced, clean = (torch.nn.functional.normalize(x, dim=-1) for x in (enhanced, clean))
+        total = total + masked_mean(distance_of(kind)(enhanced - clean), lens)
+    return total
+
+
+def balanced(loss, anchor, features, ratio):
+    """A term whose gradient at ``features`` is ``ratio`` times as long as the anchor's, in the direction of ``loss``.
+
+    A fixed weight lets one of the two losses rule: their gradients differ by orders of magnitude and move apart while
+    training goes on. The judge is passed backwards once only: the term is linear in the features.
+
+    Returns
+    -------
+    term : torch.Tensor
+        Scalar with the value weight x loss and the scaled gradient.
+    weight : torch.Tensor
+        The weight found.
+    """
+    (anchor_slope,) = torch.autograd.grad(anchor, features, retain_graph=True)
+    (slope,) = torch.autograd.grad(loss, features)
+    weight = ratio * anchor_slope.norm() / slope.norm().clamp(min=1e-12)
+    linear = (features * (weight * slope)).sum()
+    return linear - linear.detach() + (weight * loss).detach(), weight

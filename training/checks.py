@@ -1,0 +1,56 @@
+"""Checks of a stage's lists before anything slow begins."""
+
+from errors import RecipeError
+from training.decoding import check_decoding
+
+SIGNALS = ("noisy", "clean", "clean_noisy_phase", "enhanced")
+METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", "wer", "cer", "per")
+
+
+def check_stage(hparams):
+    """RecipeError for the first thing in the settings that cannot be meant."""
+    check_names(hparams, "frozen_models")
+    check_names(hparams, "unfrozen_models")
+    one_of("input_signal", hparams["input_signal"], SIGNALS)
+    for key in ("valid_metrics", "test_metrics"):
+        for name in hparams[key]:
+            one_of(key, name, METRICS)
+    check_decoding(hparams["decoding"].kind)
+    check_losses(hparams)
+    for name, source in hparams["loads"].items():
+        source.check(name)
+
+
+def check_names(hparams, key):
+    """Every name in a list of modules is a module."""
+    for name in hparams[key] or []:
+        one_of(key, name, hparams["modules"])
+    strays = set(hparams["unfrozen_models"] or []) - set(hparams["frozen_models"] or [])
+    if strays:
+        raise RecipeError(
+            f"unfrozen_models: {', '.join(sorted(strays))} is not frozen, so it cannot be released. "
+            "Add it to frozen_models, or leave it out of both: then it trains from the first epoch."
+        )
+
+
+def check_losses(hparams):
+    """At least one loss trains, and what losses stand on is listed."""
+    losses = {name: loss for name, loss in hparams["losses"].items() if loss.listed}
+    if not any(loss.weight for loss in losses.values()) and hparams["number_of_epochs"] > 0:
+        reported = ", ".join(losses) or "none"
+        raise RecipeError(
+            f"losses: none has a weight above 0 (reported only: {reported}), so nothing would train. "
+            f"Give one of {', '.join(hparams['losses'])} a weight, or --number_of_epochs=0."
+        )
+    for name, loss in losses.items():
+        if loss.gradient_ratio is not None and loss.weight and loss.balance_against not in losses:
+            raise RecipeError(
+                f"{name}: its gradient is balanced against {loss.balance_against}, which is not listed. "
+                f"Give {loss.balance_against} a weight (0 will do), or {name} a fixed one with --mimic_ratio=null."
+            )
+
+
+def one_of(key, value, accepted):
+    """RecipeError unless a value is among the accepted ones."""
+    if value not in accepted:
+        raise RecipeError(f"{key}: {value!r} is not one of {', '.join(accepted)}.")
