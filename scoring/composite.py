@@ -3,7 +3,7 @@
 Y. Hu and P. C. Loizou, "Evaluation of objective quality measures for speech enhancement", IEEE TASLP 16(1), 2008,
 with wide-band PESQ in place of narrow-band PESQ, as published tables at 16 kHz do. Values differ by tenths between
 implementations. Here: 30 ms frames, 7.5 ms apart, the last whole frame unused; LPC of order 16; WSS and LLR averaged over
-the best 95 % of frames; means removed and the predicted peak set to the target's before the segmental SNR.
+the best 95 % of frames; bands up to 3.8 kHz in WSS; means removed and the predicted peak set to the target's before the segmental SNR.
 
 Every function takes float64 signals of shape [samples], of equal length and not constant, and leaves them untouched.
 """
@@ -130,7 +130,6 @@ def critical_bands(bins, rate):
     distance = (np.arange(bins)[:, None] - centres) / (BAND_WIDTHS / hz_per_bin)
     bank = np.exp(-11 * distance**2) * BAND_WIDTHS[0] / BAND_WIDTHS
     bank[bank <= np.exp(-30 / (2 * 2.303))] = 0.0
-    bank[-1] = 0.0  # the authors leave the Nyquist bin out
     return bank
 
 

@@ -59,7 +59,8 @@ class Scoreboard:
         groups = {}
         for record in self.records:
             groups.setdefault(record.get(key), []).append(record)
-        return {value: {"utterances": len(groups[value]), **self.summary(groups[value])} for value in sorted(groups, key=rank)}
+        in_order = sorted(groups.items(), key=lambda group: rank(group[0]))
+        return {value: {"utterances": len(group), **self.summary(group)} for value, group in in_order}
 
     def not_scored(self):
         """Return metric -> (refused, all, ["id: reason", ...]) of the metrics that refused an utterance."""

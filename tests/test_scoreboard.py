@@ -50,7 +50,7 @@ def test_repeated_utterances_count_once_and_halves_join():
     joined = board([{"id": "a", "pesq": 2.0}, {"id": "a", "word_errors": 1, "words": 2}])
     assert joined.summary() == {"pesq": 2.0, "wer": 50.0}
     rescored = board([{"id": "a", "pesq": None, "not_scored": {"pesq": "slow"}}, {"id": "a", "pesq": 3.0}])
-    assert not rescored.not_scored()
+    assert not rescored.not_scored() and rescored.records[0]["not_scored"] == {}
 
 
 def test_order_does_not_matter():
