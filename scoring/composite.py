@@ -3,7 +3,8 @@
 Y. Hu and P. C. Loizou, "Evaluation of objective quality measures for speech enhancement", IEEE TASLP 16(1), 2008,
 with wide-band PESQ in place of narrow-band PESQ, as published tables at 16 kHz do. Values differ by tenths between
 implementations. Here: 30 ms frames, 7.5 ms apart, the last whole frame unused; LPC of order 16; WSS and LLR averaged over
-the best 95 % of frames; bands up to 3.8 kHz in WSS; means removed and the predicted peak set to the target's before the segmental SNR.
+the best 95 % of frames; bands up to 3.8 kHz in WSS; means removed and the predicted peak set to the target's before the
+segmental SNR.
 
 Every function takes float64 signals of shape [samples], of equal length and not constant, and leaves them untouched.
 """
