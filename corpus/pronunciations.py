@@ -47,9 +47,8 @@ class Lexicon:
         }  # fmt: skip
         for title, name in TITLES.items():
             self.entries[title] = self.entries[name]
-        self.entries |= read_lexicon(OWN_LEXICON)
-        if extra_lexicon:
-            self.entries |= read_lexicon(extra_lexicon)
+        for path in lexicon_files(extra_lexicon):
+            self.entries |= read_lexicon(path)
         self.derived = {}
         self._unknown = set()
 
@@ -79,13 +78,19 @@ class Lexicon:
         return None
 
 
+def lexicon_files(extra_lexicon=None):
+    """Return the files that add to the dictionary: our own and, if given, the user's, which must be there."""
+    files = [OWN_LEXICON] + ([Path(extra_lexicon)] if extra_lexicon else [])
+    for path in files:
+        if not path.is_file():
+            raise RecipeError(f"extra_lexicon: no such file {path}. Each of its lines reads: WORD P H O N E S")
+    return files
+
+
 def read_lexicon(path):
     """Read lines ``WORD P H O N E S`` (``#`` opens a comment); every malformed line is named in one error."""
-    path = Path(path)
-    if not path.is_file():
-        raise RecipeError(f"extra_lexicon: no such file {path}. Each of its lines reads: WORD P H O N E S")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise RecipeError(f"extra_lexicon: {path} is not a UTF-8 text file") from None
     entries, problems = {}, []
