@@ -113,9 +113,9 @@ def _only(utterances, speakers, problems):
 def _check_split(inspected, valid_speakers, result):
     counts = Counter(found.utterance.speaker for found in inspected[TRAIN])
     there = f"The training folders hold {_names(counts)}."
-    remedy = f"Withhold some speakers, not all, for example --valid_speakers=[{min(counts)}]" if len(counts) > 1 else (
-        "Training and validation need two speakers at least."
-    )  # fmt: skip
+    remedy = "Training and validation need two speakers at least."
+    if len(counts) > 1:
+        remedy = f"Withhold some speakers, not all, for example --valid_speakers=[{min(counts)}]"
     unknown = [speaker for speaker in valid_speakers if speaker not in counts]
     if not counts:
         result.speakers.append("The training folders hold no wav files.")
@@ -137,6 +137,7 @@ def _check_leak(inspected, problems):
         problems.append(f"{len(both)} utterance(s) stand in the training and in the test folders:\n{listed(both)}")
 
 
-def _names(counts):
-    shown = [f"{speaker} ({count})" for speaker, count in sorted(counts.items())]
-    return ", ".join(shown) if shown else "no speaker"
+def _names(counts, shown=12):
+    names = [f"{speaker} ({count})" for speaker, count in sorted(counts.items())]
+    more = [f"{len(names) - shown} more"] if len(names) > shown else []
+    return ", ".join(names[:shown] + more) if names else "no speaker"
