@@ -1,0 +1,387 @@
+"""Train and score one stage of the recipe: ``python train.py hparams/<stage>.yaml [--key=value ...]``.
+
+The YAML file says which modules, losses and metrics a stage has; nothing here knows a stage by name.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.distributed import if_main_process, run_on_main
+
+from corpus.mini import synthesize_mini_corpus
+from data_prep import prepare
+from errors import RecipeError
+from models.enhancer import resynthesize
+from models.mimic import balanced
+from scoring.pool import MetricPool
+from scoring.scoreboard import Scoreboard, gather_records
+from scoring.words import ErrorRates
+from training import freezing, report
+from training.checkpoints import average
+from training.checks import check_stage
+from training.data import batches_by_duration, build_dataset
+from training.decoding import as_lists, strip_after_end
+from training.flow import Flow, closure, makers_of, makes, modules_of
+from training.handover import hand_over
+from training.settings import build, read_settings
+from training.tokens import build_tokens
+
+logger = logging.getLogger(__name__)
+
+QUALITY = {"pesq": ["pesq"], "stoi": ["stoi"], "estoi": ["estoi"], "composite": ["csig", "cbak", "covl"], "si_sdr": ["si_sdr"]}
+WORDS = {"wer": "word", "cer": "char", "per": "phone"}
+
+
+class MimicBrain(sb.Brain):
+    """One training loop for all stages: it computes what the listed losses and metrics read."""
+
+    def __init__(self, *args, tokens, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.tokens = tokens
+        self.makers = makers_of(self)
+        self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
+        self.aliases = {"signal": [f"{self.hparams.input_signal}_wav"], "hypotheses": self.hparams.decoding.needs}
+        self.modules = torch.nn.ModuleDict({name: self.modules[name] for name in self.modules_in_use()})
+        self.pool = MetricPool(self.quality_names(), jobs=self.hparams.metric_jobs)
+        self.decode, self.curves = None, []
+
+    # What a stage computes
+
+    def metrics(self, stage):
+        """Names of the metrics of a stage; those of sound quality only where an enhancement loss is listed."""
+        return self.hparams.valid_metrics if stage == sb.Stage.VALID else self.hparams.test_metrics
+
+    def quality_names(self):
+        """All quality metrics that validation or test asks for."""
+        asked = [*self.hparams.valid_metrics, *self.hparams.test_metrics]
+        return list(dict.fromkeys(name for metric in asked for name in QUALITY.get(metric, [])))
+
+    def needed(self, stage):
+        """Names of the predictions that a stage's losses and metrics read."""
+        names = [name for loss in self.losses.values() for name in loss.reads]
+        if stage != sb.Stage.TRAIN:
+            names += ["signal"] * any(m in QUALITY for m in self.metrics(stage))
+            names += ["hypotheses"] * any(m in WORDS for m in self.metrics(stage))
+        return names
+
+    def modules_in_use(self):
+        """Names of the modules that some stage of this run calls, in the YAML's order."""
+        names = self.needed(sb.Stage.TRAIN) + self.needed(sb.Stage.VALID) + self.needed(sb.Stage.TEST)
+        used = modules_of(closure(names, self.makers, self.aliases), self.makers)
+        return [name for name in self.modules if name in used]
+
+    def compute_forward(self, batch, stage):
+        """Batch -> the predictions that are needed, by name."""
+        flow = Flow(self.makers, batch.to(self.device), stage)
+        flow["synthesize"] = "enhanced_wav" in closure(self.needed(stage), self.makers, self.aliases)
+        flow.take(self.needed(stage))
+        return flow
+
+    @makes("noisy_wav", "lens")
+    def make_noisy(self, flow):
+        return flow.batch.noisy_sig
+
+    @makes("clean_wav")
+    def make_clean(self, flow):
+        return flow.batch.clean_sig.data
+
+    @makes("clean_noisy_phase_wav", needs=["noisy_wav", "clean_wav"])
+    def make_clean_noisy_phase(self, flow):
+        return resynthesize(flow["clean_wav"], flow["noisy_wav"], self.hparams.stft, self.hparams.istft)
+
+    @makes("clean_features", needs=["clean_wav"])
+    def make_clean_features(self, flow):
+        return self.hparams.spectral_features(flow["clean_wav"])
+
+    @makes("enhanced_wav", "enhanced_features", "mask", needs=["noisy_wav"], module="enhance_model")
+    def make_enhanced(self, flow):
+        return self.modules["enhance_model"](flow["noisy_wav"], synthesize=flow["synthesize"])
+
+    @makes("judged_enhanced", needs=["enhanced_features"])
+    def make_judged_enhanced(self, flow):
+        return self.judge(flow["enhanced_features"])
+
+    @makes("judged_clean", needs=["clean_features"])
+    def make_judged_clean(self, flow):
+        with torch.no_grad():
+            return self.judge(flow["clean_features"])
+
+    def judge(self, features):
+        """What the judge's tapped layers make of features."""
+        return self.modules[self.hparams.judge_name](features, taps=tuple(self.hparams.mimic_taps))
+
+    @makes("signal", needs=["lens"])
+    def make_signal(self, flow):
+        return flow[f"{self.hparams.input_signal}_wav"]
+
+    @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
+    def make_input(self, flow):
+        wav, lens = flow["signal"], flow["lens"]
+        tokens, token_lens = flow.batch.tokens
+        if flow.stage != sb.Stage.TRAIN or self.hparams.augmentation is None:
+            return wav, lens, tokens, token_lens
+        augment = self.hparams.augmentation
+        wav, lens = augment(wav, lens)
+        return wav, lens, augment.replicate_labels(tokens), augment.replicate_labels(token_lens)
+
+    @makes("encoded", needs=["input_wav"], module="src_embedding")
+    def make_encoded(self, flow):
+        features = self.hparams.compute_features(flow["input_wav"])
+        return self.modules["src_embedding"](self.hparams.normalize(features, flow["input_lens"]))
+
+    @makes("ctc_log_probs", needs=["encoded"], module="ctc_output")
+    def make_ctc_log_probs(self, flow):
+        return self.modules["ctc_output"](flow["encoded"]).float().log_softmax(dim=-1)
+
+    @makes("tokens_eos", "token_eos_lens", needs=["tokens"])
+    def make_tokens_eos(self, flow):
+        return self.with_token(flow, self.tokens.end, at_end=True)
+
+    @makes("seq_log_probs", needs=["encoded", "tokens_eos"], module="attention_decoder")
+    def make_seq_log_probs(self, flow):
+        tokens_bos, _ = self.with_token(flow, self.tokens.begin, at_end=False)
+        return self.modules["attention_decoder"](flow["encoded"].float(), flow["input_lens"], tokens_bos)
+
+    def with_token(self, flow, token, at_end):
+        """Tokens [batch, length] with one more token before the first or behind the last of each utterance."""
+        tokens, lens = flow["tokens"], flow["token_lens"]
+        counts = (lens * tokens.shape[1]).round().long()
+        longer = torch.nn.functional.pad(tokens, (0, 1) if at_end else (1, 0), value=token)
+        if at_end:
+            longer.scatter_(1, counts.unsqueeze(1), token)
+        return longer, (counts + 1) / longer.shape[1]
+
+    @makes("hypotheses", needs=["encoded"])
+    def make_hypotheses(self, flow):
+        self.decode = self.decode or self.build_decoding()
+        found = self.decode(flow[self.hparams.decoding.needs[0]].float(), flow["input_lens"])
+        return [self.tokens.decode(strip_after_end(h, self.tokens.end)) for h in as_lists(found)]
+
+    def build_decoding(self):
+        """The search, on the networks inside of any DDP wrapper."""
+        parts = {n: getattr(m, "module", m) for n, m in self.modules.items() if n in ("ctc_output", "attention_decoder")}
+        return self.hparams.decoding.build(self.tokens, self.hparams.output_neurons, **parts)
+
+    # What a stage learns from
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Weighted sum of the losses that train; each is kept for the statistics."""
+        values = {name: loss.function(*predictions.take(loss.reads)) for name, loss in self.losses.items()}
+        for name, value in values.items():
+            self.terms.setdefault(name, []).append(value.detach())
+        epoch = self.hparams.epoch_counter.current
+        return sum(
+            self.weighted(name, values, predictions, stage)
+            for name, loss in self.losses.items()
+            if loss.trains(epoch)
+        ) + torch.zeros((), device=self.device)
+
+    def weighted(self, name, values, predictions, stage):
+        """One loss times its weight, or balanced by the length of its gradient."""
+        loss, value = self.losses[name], values[name]
+        if loss.gradient_ratio is None:
+            return loss.weight * value
+        if stage != sb.Stage.TRAIN or not predictions[loss.at].requires_grad:
+            return value.detach()
+        anchor = values[loss.balance_against]
+        term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio)
+        self.terms.setdefault(f"{name}_weight", []).append(weight.detach())
+        return term
+
+    # Freezing, learning rate, random numbers
+
+    def on_stage_start(self, stage, epoch=None):
+        """Begin the statistics; set the learning rate and what is frozen."""
+        self.terms, self.board = {}, Scoreboard()
+        self.rates = {unit: ErrorRates((unit,)) for m, unit in WORDS.items() if m in self.metrics(stage)}
+        if stage != sb.Stage.TRAIN:
+            return
+        torch.manual_seed(self.hparams.seed * 1000 + epoch)  # a resumed run draws what an uninterrupted one draws
+        self.frozen = [name for name in self.modules if self.is_frozen(name, epoch)]
+        self.lr = self.hparams.lr_annealing(epoch)[0]
+        for optimizer in self.optimizers_dict.values():
+            sb.nnet.schedulers.update_learning_rate(optimizer, self.lr)
+
+    def is_frozen(self, name, epoch):
+        """Whether a module is frozen in an epoch."""
+        h = self.hparams
+        return freezing.is_frozen(name, h.frozen_models or [], h.unfrozen_models or [], h.unfreeze_epoch, epoch)
+
+    def apply_freezing(self):
+        """``Brain.fit`` puts all modules into training mode after ``on_stage_start``, so this is done at each step."""
+        for name, module in self.modules.items():
+            if name in self.frozen:
+                freezing.freeze(module)
+            elif not module.training:
+                freezing.release(module)
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Frozen modules first: nothing may move in them."""
+        self.apply_freezing()
+
+    def init_optimizers(self):
+        """The optimizer sees the modules that train in some epoch."""
+        last = self.hparams.number_of_epochs
+        trained = [m for n, m in self.modules.items() if not (self.is_frozen(n, 1) and self.is_frozen(n, last))]
+        self.optimizer = self.opt_class([p for module in trained for p in module.parameters()])
+        self.optimizers_dict = {"opt_class": self.optimizer}
+        self.checkpointer.add_recoverable("optimizer", self.optimizer)
+
+    # Scores
+
+    def evaluate_batch(self, batch, stage):
+        """Losses now; quality in other processes while the next batch is computed."""
+        with self.evaluation_ctx:
+            predictions = self.compute_forward(batch, stage)
+            loss = self.compute_objectives(predictions, batch, stage)
+        if any(metric in QUALITY for metric in self.metrics(stage)):
+            self.submit_quality(predictions, stage)
+        if self.rates:
+            self.count_errors(predictions)
+        return loss.detach()
+
+    def submit_quality(self, predictions, stage):
+        """Send each utterance, without its padding, to the scoring processes."""
+        signal, clean, lens = predictions.take(["signal", "clean_wav", "lens"])
+        counts = (lens * clean.shape[1]).round().int().tolist()
+        for utt_id, predicted, target, count in zip(predictions.batch.id, signal.float().cpu(), clean.cpu(), counts):
+            self.pool.submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
+            if stage == sb.Stage.TEST:
+                report.save_sound(self.hparams.enhanced_folder, utt_id, predicted[:count], self.hparams.sample_rate)
+
+    def count_errors(self, predictions):
+        """Compare hypotheses and references."""
+        for unit, rates in self.rates.items():
+            references = predictions.batch.phones if unit == "phone" else predictions.batch.words
+            rates.add_batch(predictions.batch.id, references, predictions["hypotheses"])
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Log means; after validation also save."""
+        stats = {"loss": stage_loss, **report.means(self.terms)}
+        if stage == sb.Stage.TRAIN:
+            self.train_stats = {**stats, "lr": self.lr}
+            return
+        stats.update(self.collect_scores())
+        self.curves.append({"epoch": epoch, "stage": stage.name.lower(), **stats})
+        if stage == sb.Stage.VALID:
+            self.save_epoch(epoch, stats)
+        run_on_main(report.write_stage, args=[self, stage, epoch, stats])
+
+    def collect_scores(self):
+        """Scores of all utterances of all ranks, each counted once."""
+        self.board.merge(self.pool.collect())
+        for rates in self.rates.values():
+            self.board.merge(rates.records)
+        self.board.merge(gather_records(self.board.records))
+        for line in self.board.not_scored_lines():
+            logger.warning(line)
+        return self.board.summary()
+
+    # Checkpoints
+
+    def save_epoch(self, epoch, stats):
+        """A checkpoint; the last few are kept for averaging, and the best one for selection."""
+        best = self.hparams.select_by
+        kinds = {"max_keys": [best]} if best in ("pesq", "stoi", "estoi") else {"min_keys": [best] if best else []}
+        self.checkpointer.save_and_keep_only(
+            meta={"epoch": epoch, **{k: v for k, v in stats.items() if v == v}},
+            num_to_keep=self.hparams.checkpoint_avg,
+            importance_keys=[lambda checkpoint: checkpoint.meta["unixtime"]],
+            keep_recent=False,
+            **kinds,
+        )
+
+    def load_for_scoring(self):
+        """Put the averaged (or selected) checkpoints into the modules, as they will be handed over."""
+        best, n = self.hparams.select_by, self.hparams.checkpoint_avg
+        key = {"max_key": best} if best in ("pesq", "stoi", "estoi") else {"min_key": best} if best else {}
+        found = self.checkpointer.find_checkpoints(max_num_checkpoints=n, **key)
+        for name, module in self.modules.items():
+            if found and name in found[0].paramfiles and any(True for _ in module.parameters()):
+                getattr(module, "module", module).load_state_dict(average(found, name))
+        logger.info("Scoring the mean of %d checkpoints: epochs %s", len(found), [c.meta.get("epoch") for c in found])
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Nothing to load: ``load_for_scoring`` has done it."""
+
+
+def dataio_prep(hparams, tokens, brain_seed):
+    """Datasets of the three manifests, and the loader options of training."""
+    common = [hparams["data_folder"], tokens, hparams["sample_rate"]]
+    order, n = hparams["sorting"], hparams["debug_utterances"]
+    train = build_dataset(hparams["train_annotation"], *common, order, n)
+    valid = build_dataset(hparams["valid_annotation"], *common, "ascending", n)
+    test = build_dataset(hparams["test_annotation"], *common, "ascending", n)
+    options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
+    if hparams["batch_seconds"]:
+        options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], brain_seed)}
+    return train, valid, test, {**options, "num_workers": hparams["num_workers"]}
+
+
+def prepare_data(hparams):
+    """Synthesize the mini corpus where no data are given, and write the manifests."""
+    if hparams["data_folder"] is None:
+        hparams["data_folder"] = str(hparams["mini_folder"])
+        run_on_main(synthesize_mini_corpus, args=[hparams["mini_folder"]], kwargs=hparams["mini_sizes"])
+    if hparams["skip_prep"]:
+        return
+    options = {key: hparams[key] for key in ("valid_speakers", "extra_lexicon")}
+    run_on_main(prepare, args=[hparams["data_folder"], hparams["manifest_folder"]], kwargs=options)
+
+
+def set_up(arguments):
+    """Command line -> (hparams, run options), checked, with the run's folder made."""
+    hparams_file, run_opts, overrides, preset = read_settings(arguments)
+    hparams = build(hparams_file, overrides)
+    check_stage(hparams)
+    sb.utils.distributed.ddp_init_group(run_opts)
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, report.as_yaml(overrides))
+    report.clear_screen_logging()
+    logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])
+    return hparams, run_opts
+
+
+def run(arguments):
+    """Train, hand over and score one stage."""
+    hparams, run_opts = set_up(arguments)
+    prepare_data(hparams)
+    targets = [hparams["targets"], hparams["token_folder"], hparams["train_annotation"], hparams["output_neurons"]]
+    run_on_main(build_tokens, args=targets)
+    tokens = build_tokens(*targets)
+    for name, source in hparams["loads"].items():
+        source.load(name, hparams["modules"][name])
+    train, valid, test, train_options = dataio_prep(hparams, tokens, hparams["seed"])
+    brain = MimicBrain(
+        hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens
+    )
+    for name, module in brain.modules.items():
+        brain.checkpointer.add_recoverable(name, module)
+    report.log_plan(brain)
+    if "batch_sampler" in train_options:
+        brain.train_sampler = train_options["batch_sampler"]
+    scoring_options = {"batch_size": hparams["valid_batch_size"]}
+    brain.fit(
+        hparams["epoch_counter"], train, valid, train_loader_kwargs=train_options, valid_loader_kwargs=scoring_options
+    )
+    brain.load_for_scoring()
+    if if_main_process():
+        hand_over(brain.modules, hparams["output_folder"])
+    brain.evaluate(test, test_loader_kwargs=dict(scoring_options))
+    brain.pool.close()
+
+
+def main(arguments):
+    """Exit code of a run: 0, or 2 after an error that the user can mend."""
+    try:
+        run(arguments)
+    except RecipeError as problem:
+        print(f"train.py: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

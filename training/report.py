@@ -1,0 +1,65 @@
+"""What a run tells: the plan before training, statistics, sound files."""
+
+import io
+import logging
+from pathlib import Path
+
+import ruamel.yaml
+import torch
+
+from corpus.audio import write
+from scoring.words import NAMES
+
+logger = logging.getLogger(__name__)
+RATE_KEYS = {rate for _, _, rate in NAMES.values()}
+
+
+def means(terms):
+    """Lists of scalars by name -> means by name, over what is finite."""
+    stacked = {name: torch.stack(values).float() for name, values in terms.items()}
+    return {name: values[values.isfinite()].mean().item() for name, values in stacked.items()}
+
+
+def as_yaml(overrides):
+    """A dict as YAML text, for SpeechBrain's copy of the settings."""
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(overrides, stream)
+    return stream.getvalue()
+
+
+def clear_screen_logging():
+    """Let this recipe's own lines through to the screen, and SpeechBrain's lengthy ones to the log file only."""
+    logging.getLogger("speechbrain.utils.checkpoints").setLevel(logging.WARNING)
+
+
+def log_plan(brain):
+    """One line a module: how many parameters, trained or frozen; then losses."""
+    for name, module in brain.modules.items():
+        count = sum(p.numel() for p in module.parameters())
+        frozen = brain.is_frozen(name, 1)
+        later = f", trains from epoch {brain.hparams.unfreeze_epoch}" if frozen and not brain.is_frozen(name, 10**9) else ""
+        logger.info("%s: %.2f M parameters, %s%s", name, count / 1e6, "frozen" if frozen else "trained", later)
+    for name, loss in brain.losses.items():
+        ratio = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}" if loss.gradient_ratio else None
+        logger.info("loss %s: %s", name, ratio or (f"weight {loss.weight}" if loss.weight else "reported only"))
+
+
+def save_sound(folder, utt_id, signal, sample_rate):
+    """Write an enhanced utterance, when a folder is wanted."""
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write(Path(folder) / f"{utt_id}.wav", signal.numpy(), sample_rate)
+
+
+def write_stage(brain, stage, epoch, stats):
+    """One line in ``train_log.txt`` and, for validation and test, the scores by utterance and in sum."""
+    folder, name = Path(brain.hparams.output_folder), stage.name.lower()
+    where = {"epoch": epoch, "lr": brain.lr} if epoch is not None else {"loaded": "for test"}
+    train = brain.train_stats if epoch is not None else None
+    brain.hparams.train_logger.log_stats(where, train_stats=train, **{f"{name}_stats": stats})
+    brain.board.write(folder / f"{name}_utterances.jsonl")
+    lines = [f"{key}: {value:.4f}" for key, value in stats.items()]
+    intervals = brain.board.intervals()
+    lines += [f"{key} 95% interval: {low:.3f} to {high:.3f}" for key, (low, high) in intervals.items()]
+    text = "\n".join(lines + brain.board.not_scored_lines()) + "\n\n" + brain.board.table()
+    (folder / f"{name}_stats.txt").write_text(text + "\n", encoding="utf-8")
