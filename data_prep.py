@@ -152,11 +152,11 @@ def _add_manifests(commands):
     parser = _command(commands, "manifests", _manifests, about, "a corpus in VoiceBank's layout")
     parser.add_argument("--save_folder", required=True, metavar="DIR", help="where the manifests go")
     parser.add_argument(
-        "--valid_speakers", nargs="+", default=VALID_SPEAKERS, metavar="NAME", help="withheld from training, as [p226,p287]"
+        "--valid_speakers", nargs="+", default=VALID_SPEAKERS, metavar="NAME", help="withheld, as [p226,p287]"
     )
     parser.add_argument("--test_speakers", nargs="+", metavar="NAME", help="narrow the test to these (default: all)")
     parser.add_argument("--extra_lexicon", metavar="FILE", help="pronunciations to add, one a line: WORD P H O N E S")
-    parser.add_argument("--max_seconds", type=float, default=MAX_SECONDS, help="refuse longer files (default: %(default)s)")
+    parser.add_argument("--max_seconds", type=float, default=MAX_SECONDS, help="longest file (default: %(default)s)")
 
 
 def _download(options):

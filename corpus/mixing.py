@@ -33,7 +33,7 @@ def _checked(signal, name):
     """``signal`` as float64 ``[samples]``, or RecipeError if it cannot be mixed."""
     signal = np.asarray(signal, dtype=np.float64)
     if signal.ndim != 1:
-        raise RecipeError(f"The {name} has shape {signal.shape}; accepted: one channel, [samples]. Average its channels.")
+        raise RecipeError(f"The {name} has shape {signal.shape}; accepted: [samples]. Average its channels.")
     if not np.isfinite(signal).all():
         raise RecipeError(f"The {name} holds values that are not finite numbers. Check the file it came from.")
     if signal.size == 0 or not signal.any():

@@ -16,8 +16,8 @@ LOGS = "logfiles.zip"  # noise and SNR by utterance; training does without
 def download(data_folder, base_url=BASE_URL, attempts=6, pause=1.0):
     """Fetch, unpack and resample the corpus into ``data_folder``; safe to interrupt and to repeat at any moment.
 
-    Archives stay in ``data_folder/archives``. Once an archive is unpacked a file ``<name>.unpacked`` stands beside it, and
-    the archive itself may be deleted. Returns the names of the optional archives that could not be fetched.
+    Archives stay in ``data_folder/archives``. Once one is unpacked a file ``<name>.unpacked`` stands beside it, and the
+    archive itself may be deleted. Returns the names of the optional archives that could not be fetched.
     """
     data_folder = Path(data_folder)
     (data_folder / "archives").mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """Manifests: what they hold, who is withheld, when they are made anew, and how every fault is named."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -95,7 +96,13 @@ def test_unchanged_data_is_not_looked_at_again(corpus, monkeypatch):
 def test_changed_settings_data_or_manifests_are_noticed(corpus, tmp_path):
     prepared(corpus)
     assert "p287_001" in prepared(corpus, valid_speakers=["p287"])["valid"]
-    path_of(corpus, "text", "p226_001").write_text("Please call Bob.\n")
+    prepared(corpus)
+    path_of(corpus, "text", "p226_001").write_text("Please call Steven.\n")  # as long as before: the time tells
+    assert prepared(corpus)["valid"]["p226_001"]["words"] == "PLEASE CALL STEVEN"
+    text = path_of(corpus, "text", "p226_001")
+    time = text.stat().st_mtime_ns
+    text.write_text("Please call Bob.\n")
+    os.utime(text, ns=(time, time))  # as old as before: the size tells
     assert prepared(corpus)["valid"]["p226_001"]["words"] == "PLEASE CALL BOB"
     write_corpus(corpus, {"p287_003": "Hello."})
     assert "p287_003" in prepared(corpus)["train"]

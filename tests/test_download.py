@@ -1,0 +1,210 @@
+"""Download, unpack and resample, against a local server that breaks off, forgets ranges and sends damage."""
+
+import io
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import soundfile
+
+import data_prep
+from corpora import SENTENCES, write_corpus
+from corpus import voicebank
+from corpus.archives import unpack
+from corpus.fetching import fetch
+from corpus.resampling import to_16k
+from errors import RecipeError
+
+
+class Server(ThreadingHTTPServer):
+    """Serves ``files`` (name -> bytes); ``cut`` (name -> bytes sent before it hangs up, once)."""
+
+    def __init__(self, files, ranges=True):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.ranges, self.cut, self.busy, self.log = files, ranges, {}, [], []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        name = self.path.strip("/")
+        wanted = self.headers.get("Range")
+        self.server.log.append((name, wanted))
+        if self.server.busy:
+            return self.send_error(self.server.busy.pop())
+        if name not in self.server.files:
+            return self.send_error(404)
+        content = self.server.files[name]
+        start = int(wanted[len("bytes=") : -1]) if wanted and self.server.ranges else 0
+        if start >= len(content) > 0 and start:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(content[start : start + self.server.cut.pop(name, len(content))])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(files, ranges=True):
+        servers.append(Server(files, ranges))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def archives(tmp_path):
+    """The six archives of a small corpus at 48 kHz, each with its own folder inside, as published."""
+    root = write_corpus(tmp_path / "origin", SENTENCES, suffix="", rate=48000)
+    packed = {f"{folder.name}.zip": zipped({f"{folder.name}/{path.name}": path.read_bytes() for path in folder.iterdir()})
+              for folder in root.iterdir()}  # fmt: skip
+    assert set(packed) == set(voicebank.ARCHIVES)
+    return packed
+
+
+def zipped(files):
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return memory.getvalue()
+
+
+def download(server, folder):
+    return voicebank.download(folder, server.url, attempts=3, pause=0.01)
+
+
+def test_whole_corpus_with_one_archive_cut_short(serve, archives, tmp_path):
+    server = serve(archives | {"logfiles.zip": zipped({"log_testset.txt": b"p232_001 bus 17.5\n"})})
+    server.cut["noisy_testset_wav.zip"] = 1000
+    assert download(server, tmp_path / "data") == []
+    assert ("noisy_testset_wav.zip", "bytes=1000-") in server.log
+    info = soundfile.info(tmp_path / "data" / "noisy_testset_wav_16k" / "p232_001.wav")
+    assert (info.samplerate, info.frames, info.subtype) == (16000, 8000, "PCM_16")
+    paths = data_prep.prepare(tmp_path / "data", tmp_path / "save", ["p226"])
+    assert '"noise": "bus"' in paths["test"].read_text()
+    assert not list((tmp_path / "data").rglob("*.part"))
+
+
+def test_repeating_fetches_and_writes_nothing(serve, archives, tmp_path):
+    server = serve(archives | {"logfiles.zip": zipped({"log_testset.txt": b""})})
+    download(server, tmp_path / "data")
+    server.log.clear()
+    (tmp_path / "data" / "archives" / "testset_txt.zip").unlink()  # to save room
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*.wav")}
+    download(server, tmp_path / "data")
+    assert server.log == []
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*.wav")}
+
+
+def test_an_interrupted_run_goes_on(serve, archives, tmp_path):
+    data = tmp_path / "data"
+    download(serve(archives), data)
+    lost = data / "clean_testset_wav_16k" / "p232_001.wav"
+    expected = lost.read_bytes()
+    lost.unlink()
+    (data / "archives" / "clean_trainset_28spk_wav.zip.unpacked").unlink()
+    (data / "clean_trainset_28spk_wav" / "p226_001.wav").write_bytes(b"half")
+    download(serve(archives), data)
+    assert lost.read_bytes() == expected
+    assert soundfile.info(data / "clean_trainset_28spk_wav" / "p226_001.wav").frames == 24000
+
+
+def test_logs_are_optional_and_archives_are_not(serve, archives, tmp_path):
+    assert download(serve(archives), tmp_path / "data") == ["logfiles.zip"]
+    archives.pop("testset_txt.zip")
+    server = serve(archives)
+    with pytest.raises(RecipeError, match="testset_txt.zip: HTTP Error 404.*--base_url"):
+        download(server, tmp_path / "other")
+    assert [name for name, _ in server.log].count("testset_txt.zip") == 1  # asked once: a 404 stays a 404
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_resume_with_and_without_ranges(serve, tmp_path, ranges):
+    content = np.random.default_rng(0).bytes(50_000)
+    server = serve({"file": content}, ranges)
+    server.cut["file"] = 20_000
+    assert fetch(f"{server.url}/file", tmp_path / "file", pause=0.01).read_bytes() == content
+    assert server.log == [("file", None), ("file", "bytes=20000-")]
+
+
+@pytest.mark.parametrize("kept", [50_000, 60_000])
+def test_a_part_that_is_whole_or_too_long(serve, tmp_path, kept):
+    content = np.random.default_rng(0).bytes(50_000)
+    (tmp_path / "file.part").write_bytes((content + bytes(10_000))[:kept])
+    server = serve({"file": content})
+    assert fetch(f"{server.url}/file", tmp_path / "file", pause=0.01).read_bytes() == content
+    assert len(server.log) == (1 if kept == 50_000 else 2)
+
+
+def test_attempts_are_counted(serve, tmp_path):
+    server = serve({"file": b"x"})
+    server.busy = [503, 503]
+    assert fetch(f"{server.url}/file", tmp_path / "file", attempts=3, pause=0.01).read_bytes() == b"x"
+    server.busy = [503] * 3
+    with pytest.raises(RecipeError, match=r"after 3 attempt"):
+        fetch(f"{server.url}/file", tmp_path / "other", attempts=3, pause=0.01)
+    with pytest.raises(RecipeError, match="Cannot download"):
+        fetch("http://127.0.0.1:1/file", tmp_path / "other", attempts=2, pause=0.01)
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
+def test_nothing_leaves_the_folder(tmp_path, name):
+    archive = tmp_path / "in" / "set.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(zipped({"set/good.txt": b"good", name: b"evil"}))
+    with pytest.raises(RecipeError, match="leave the folder"):
+        unpack(archive, tmp_path / "out")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [archive]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "not a zip"])
+def test_damaged_archives_are_deleted_and_named(tmp_path, damage):
+    content = zipped({"set/good.txt": np.random.default_rng(0).bytes(5000)})
+    if damage == "truncated":
+        content = content[:3000]
+    elif damage == "flipped":
+        content = content[:2000] + bytes([content[2000] ^ 255]) + content[2001:]
+    archive = tmp_path / "set.zip"
+    archive.write_bytes(content if damage != "not a zip" else b"<html>please log in</html>")
+    with pytest.raises(RecipeError, match="set.zip is damaged.*deleted"):
+        unpack(archive, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_litter_stays_out_and_flat_archives_get_a_folder(tmp_path):
+    archive = tmp_path / "set.zip"
+    archive.write_bytes(zipped({"a.txt": b"a", "__MACOSX/._a.txt": b"", ".DS_Store": b""}))
+    assert unpack(archive, tmp_path) == 1
+    assert (tmp_path / "set" / "a.txt").read_bytes() == b"a"
+
+
+def test_resampling_keeps_the_band_and_drops_what_would_fold_back():
+    time = np.arange(48000, dtype=np.float64) / 48000  # s
+    for pitch, expected in ((1000, 0.5), (7000, 0.5), (9000, 0.0), (20000, 0.0)):  # Hz, amplitude
+        tone = (0.5 * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
+        middle = to_16k(tone, 48000)[2000:-2000]
+        assert len(middle) == 12000
+        assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_nothing_to_resample_is_said(tmp_path, capsys):
+    assert data_prep.main(["resample", f"--data_folder={tmp_path}"]) == 2
+    assert "nothing to resample" in capsys.readouterr().err
