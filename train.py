@@ -71,6 +71,7 @@ class MimicBrain(sb.Brain):
         """Names of the modules that some stage of this run calls, in the YAML's order."""
         names = self.needed(sb.Stage.TRAIN) + self.needed(sb.Stage.VALID) + self.needed(sb.Stage.TEST)
         used = modules_of(closure(names, self.makers, self.aliases), self.makers)
+        used |= {self.hparams.judge_name} if "judged_clean" in self.needed(sb.Stage.TRAIN) else set()
         return [name for name in self.modules if name in used]
 
     def compute_forward(self, batch, stage):
@@ -115,6 +116,8 @@ class MimicBrain(sb.Brain):
 
     @makes("signal", needs=["lens"])
     def make_signal(self, flow):
+        if flow.stage == sb.Stage.TRAIN and self.hparams.noisy_share and torch.rand(()) < self.hparams.noisy_share:
+            return flow["noisy_wav"]
         return flow[f"{self.hparams.input_signal}_wav"]
 
     @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
@@ -308,7 +311,7 @@ class MimicBrain(sb.Brain):
         """Nothing to load: ``load_for_scoring`` has done it."""
 
 
-def dataio_prep(hparams, tokens, brain_seed):
+def dataio_prep(hparams, tokens):
     """Datasets of the three manifests, and the loader options of training."""
     common = [hparams["data_folder"], tokens, hparams["sample_rate"]]
     order, n = hparams["sorting"], hparams["debug_utterances"]
@@ -317,7 +320,7 @@ def dataio_prep(hparams, tokens, brain_seed):
     test = build_dataset(hparams["test_annotation"], *common, "ascending", n)
     options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
     if hparams["batch_seconds"]:
-        options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], brain_seed)}
+        options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])}
     return train, valid, test, {**options, "num_workers": hparams["num_workers"]}
 
 
@@ -353,7 +356,7 @@ def run(arguments):
     tokens = build_tokens(*targets)
     for name, source in hparams["loads"].items():
         source.load(name, hparams["modules"][name])
-    train, valid, test, train_options = dataio_prep(hparams, tokens, hparams["seed"])
+    train, valid, test, train_options = dataio_prep(hparams, tokens)
     brain = MimicBrain(
         hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
-from speechbrain.core import parse_arguments
+from speechbrain.utils.run_opts import RunOptions
 
 from errors import RecipeError
 
@@ -25,7 +25,7 @@ def read_settings(arguments):
             f"The first argument is a YAML file, not {given}. Here are: {known}.\n"
             "Usage: python train.py hparams/<stage>.yaml [--key=value ...]"
         )
-    hparams_file, run_opts, text = parse_arguments(arguments)
+    hparams_file, run_opts, text = RunOptions.from_command_line_args(arguments)
     overrides = parse_yaml(text, "command line") or {}
     top_level = keys_of(hparams_file)
     refuse_unknown(overrides, top_level)
