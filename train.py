@@ -45,7 +45,7 @@ class MimicBrain(sb.Brain):
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = {"signal": [f"{self.hparams.input_signal}_wav"], "hypotheses": self.hparams.decoding.needs}
         self.modules = torch.nn.ModuleDict({name: self.modules[name] for name in self.modules_in_use()})
-        self.pool = MetricPool(self.quality_names(), jobs=self.hparams.metric_jobs)
+        self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
         self.decode, self.curves = None, []
 
     # What a stage computes
@@ -54,10 +54,9 @@ class MimicBrain(sb.Brain):
         """Names of the metrics of a stage; those of sound quality only where an enhancement loss is listed."""
         return self.hparams.valid_metrics if stage == sb.Stage.VALID else self.hparams.test_metrics
 
-    def quality_names(self):
-        """All quality metrics that validation or test asks for."""
-        asked = [*self.hparams.valid_metrics, *self.hparams.test_metrics]
-        return list(dict.fromkeys(name for metric in asked for name in QUALITY.get(metric, [])))
+    def quality_names(self, stage):
+        """The scores that the quality metrics of a stage consist of."""
+        return [name for metric in self.metrics(stage) for name in QUALITY.get(metric, [])]
 
     def needed(self, stage):
         """Names of the predictions that a stage's losses and metrics read."""
@@ -251,7 +250,7 @@ class MimicBrain(sb.Brain):
         signal, clean, lens = predictions.take(["signal", "clean_wav", "lens"])
         counts = (lens * clean.shape[1]).round().int().tolist()
         for utt_id, predicted, target, count in zip(predictions.batch.id, signal.float().cpu(), clean.cpu(), counts):
-            self.pool.submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
+            self.pools[stage].submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
             if stage == sb.Stage.TEST:
                 report.save_sound(self.hparams.enhanced_folder, utt_id, predicted[:count], self.hparams.sample_rate)
 
@@ -267,15 +266,15 @@ class MimicBrain(sb.Brain):
         if stage == sb.Stage.TRAIN:
             self.train_stats = {**stats, "lr": self.lr}
             return
-        stats.update(self.collect_scores())
+        stats.update(self.collect_scores(stage))
         self.curves.append({"epoch": epoch, "stage": stage.name.lower(), **stats})
         if stage == sb.Stage.VALID:
             self.save_epoch(epoch, stats)
         run_on_main(report.write_stage, args=[self, stage, epoch, stats])
 
-    def collect_scores(self):
+    def collect_scores(self, stage):
         """Scores of all utterances of all ranks, each counted once."""
-        self.board.merge(self.pool.collect())
+        self.board.merge(self.pools[stage].collect())
         for rates in self.rates.values():
             self.board.merge(rates.records)
         self.board.merge(gather_records(self.board.records))
@@ -373,7 +372,8 @@ def run(arguments):
     if if_main_process():
         hand_over(brain.modules, hparams["output_folder"])
     brain.evaluate(test, test_loader_kwargs=dict(scoring_options))
-    brain.pool.close()
+    for pool in brain.pools.values():
+        pool.close()
 
 
 def main(arguments):

@@ -7,6 +7,7 @@ from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.RNN import AttentionalRNNDecoder
 
 from errors import RecipeError
+from models.layout import without_copies
 
 
 class AcousticEncoder(CRDNN):
@@ -15,6 +16,10 @@ class AcousticEncoder(CRDNN):
     Taps are ``CNN.block_0``, ``CNN.block_1``, ... (outputs of the CNN blocks), ``CNN`` (the last of them) and
     ``encoder`` (the output of the whole network).
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        without_copies(self)
 
     def tap_names(self):
         """All the names that ``forward`` takes as taps."""
@@ -58,12 +63,12 @@ class FilterBankJudge(torch.nn.Module):
 
 
 def build_judge(kind, encoder, n_fft=512, n_mels=40, sample_rate=16000):
-    """``trained`` and ``random``: the encoder (``random`` is simply not loaded); ``filter_bank``: fixed mel bands."""
-    if kind in ("trained", "random"):
+    """``encoder``: the acoustic model (random where no path is given); ``filter_bank``: fixed mel bands, a control."""
+    if kind == "encoder":
         return encoder
     if kind == "filter_bank":
         return FilterBankJudge(n_fft, n_mels, sample_rate)
-    raise RecipeError(f"judge: {kind!r} is not one of trained, random, filter_bank.")
+    raise RecipeError(f"judge: {kind!r} is not one of encoder, filter_bank.")
 
 
 class AttentionDecoder(torch.nn.Module):

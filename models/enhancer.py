@@ -8,6 +8,7 @@ import torch
 from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
 
 from models.features import log_magnitude
+from models.layout import without_copies
 
 
 class Enhancer(EnhanceResnet):
@@ -16,6 +17,10 @@ class Enhancer(EnhanceResnet):
     Arguments are those of ``speechbrain.lobes.models.EnhanceResnet.EnhanceResnet``; ``mask_weight`` is the share of the
     mask: 1 - mask_weight of the noisy spectrum is always kept.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        without_copies(self)
 
     def forward(self, noisy_wav, synthesize=True):
         """[batch, samples] -> (wav [batch, samples] or None, features [batch, time, freq], mask [batch, time, freq])"""
