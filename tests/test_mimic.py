@@ -1,0 +1,83 @@
+"""The mimic loss: zero at identity, indifferent to a channel's scale, balanced by gradient length."""
+
+import pytest
+import torch
+from speechbrain.nnet.RNN import LSTM
+
+from errors import RecipeError
+from models.acoustic import AcousticEncoder, FilterBankJudge
+from models.losses import masked_mean, spectral_distance
+from models.mimic import balanced, mimic_distance
+from training.freezing import freeze, hold_still, is_frozen, release
+
+TAPS = ("CNN.block_0", "CNN.block_1", "encoder")
+
+
+def judge(dropout=0.3):
+    """A small judge with dropout and BatchNorm, in training mode as ``Brain.fit`` leaves it."""
+    sizes = dict(cnn_channels=[4, 8], rnn_class=LSTM, rnn_layers=2, rnn_neurons=8, dnn_neurons=8)
+    return AcousticEncoder(input_size=65, dropout=dropout, **sizes).train()
+
+
+def test_frozen_judge_hears_no_difference_between_clean_and_clean():
+    network, clean, lens = judge(), torch.rand(3, 40, 65), torch.tensor([1.0, 0.8, 0.5])
+    assert mimic_distance(network(clean, taps=TAPS), network(clean, taps=TAPS), lens) > 0  # dropout is on
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    freeze(network)
+    for form in ("standardised", "raw", "unit_norm"):
+        assert mimic_distance(network(clean, taps=TAPS), network(clean, taps=TAPS), lens, form=form) == 0
+    assert all(torch.equal(buffer, buffers[name]) for name, buffer in network.named_buffers())
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_freezing_survives_train_of_the_parent_and_can_be_taken_back():
+    network = judge()
+    freeze(network)
+    network.train()
+    hold_still(network)
+    assert [m.training for m in network.modules() if isinstance(m, torch.nn.Dropout)] == [False] * 2
+    assert network.RNN.rnn.dropout == 0 and network.RNN.rnn.training  # cuDNN wants training mode for a gradient
+    release(network)
+    assert network.RNN.rnn.dropout == 0.3 and network.training and all(p.requires_grad for p in network.parameters())
+
+
+def test_standardised_form_does_not_see_a_channels_scale_and_raw_does():
+    clean, enhanced, lens = torch.randn(2, 20, 5), torch.randn(2, 20, 5), torch.ones(2)
+    scale = torch.tensor([1.0, 10.0, 0.1, 3.0, 1.0])
+    pairs = ({"CNN": enhanced}, {"CNN": clean}), ({"CNN": enhanced * scale}, {"CNN": clean * scale})
+    plain, scaled = (mimic_distance(*pair, lens) for pair in pairs)
+    torch.testing.assert_close(plain, scaled)
+    assert mimic_distance(*pairs[1], lens, form="raw") > 2 * mimic_distance(*pairs[0], lens, form="raw")
+
+
+def test_balanced_gradient_has_the_wanted_length_and_direction():
+    features = torch.randn(2, 6, 4, requires_grad=True)
+    anchor, loss = (features - 1).square().mean(), features.pow(4).sum()
+    term, weight = balanced(loss, anchor, features, ratio=4.0)
+    (slope,) = torch.autograd.grad(term, features, retain_graph=True)
+    (anchor_slope,) = torch.autograd.grad(anchor, features)
+    assert slope.norm().item() == pytest.approx(4 * anchor_slope.norm().item(), rel=1e-4)
+    torch.testing.assert_close(slope, weight * 4 * features.detach().pow(3))
+    torch.testing.assert_close(term.detach(), (weight * loss).detach())
+
+
+def test_padding_does_not_count():
+    x, lens = torch.rand(2, 10, 3), torch.tensor([1.0, 0.5])
+    noise = x.clone()
+    noise[1, 5:] = 99.0
+    torch.testing.assert_close(masked_mean(x, lens), masked_mean(noise, lens))
+    assert spectral_distance(x, noise, lens, kind="l1") == 0
+    with pytest.raises(RecipeError, match="mse, l1"):
+        spectral_distance(x, noise, lens, kind="huber")
+
+
+def test_filter_bank_takes_any_tap():
+    assert FilterBankJudge()(torch.rand(2, 7, 257), taps=("CNN",))["CNN"].shape == (2, 7, 40)
+
+
+@pytest.mark.parametrize(
+    "frozen, unfrozen, epoch, expected",
+    [([], [], 1, False), (["a"], [], 9, True), (["a"], ["a"], 2, True), (["a"], ["a"], 3, False)],
+)
+def test_frozen_until_released(frozen, unfrozen, epoch, expected):
+    assert is_frozen("a", frozen, unfrozen, unfreeze_epoch=3, epoch=epoch) is expected
