@@ -46,7 +46,7 @@ class MimicBrain(sb.Brain):
         self.aliases = {"signal": [f"{self.hparams.input_signal}_wav"], "hypotheses": self.hparams.decoding.needs}
         self.modules = torch.nn.ModuleDict({name: self.modules[name] for name in self.modules_in_use()})
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
-        self.decode, self.curves = None, []
+        self.decode, self.held, self.balance = None, set(), {}
 
     # What a stage computes
 
@@ -187,9 +187,10 @@ class MimicBrain(sb.Brain):
         if loss.gradient_ratio is None:
             return loss.weight * value
         if stage != sb.Stage.TRAIN or not predictions[loss.at].requires_grad:
-            return value.detach()
+            return self.balance.get(name, 0.0) * value.detach()
         anchor = values[loss.balance_against]
         term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio)
+        self.balance[name] = weight.detach()
         self.terms.setdefault(f"{name}_weight", []).append(weight.detach())
         return term
 
@@ -217,12 +218,23 @@ class MimicBrain(sb.Brain):
         for name, module in self.modules.items():
             if name in self.frozen:
                 freezing.freeze(module)
-            elif not module.training:
+            elif name in self.held:
                 freezing.release(module)
+        self.held = set(self.frozen)
 
     def on_fit_batch_start(self, batch, should_step):
         """Frozen modules first: nothing may move in them."""
         self.apply_freezing()
+
+    def on_fit_start(self):
+        """Resume, or say that this folder's run was another one."""
+        try:
+            super().on_fit_start()
+        except RuntimeError as error:
+            raise RecipeError(
+                f"{self.hparams.output_folder} holds a run with other modules or sizes, which cannot be resumed:\n"
+                f"{str(error)[:400]}\nGive another --output_folder, or the settings of that run (its hyperparams.yaml)."
+            ) from error
 
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
@@ -267,7 +279,6 @@ class MimicBrain(sb.Brain):
             self.train_stats = {**stats, "lr": self.lr}
             return
         stats.update(self.collect_scores(stage))
-        self.curves.append({"epoch": epoch, "stage": stage.name.lower(), **stats})
         if stage == sb.Stage.VALID:
             self.save_epoch(epoch, stats)
         run_on_main(report.write_stage, args=[self, stage, epoch, stats])
@@ -301,6 +312,11 @@ class MimicBrain(sb.Brain):
         best, n = self.hparams.select_by, self.hparams.checkpoint_avg
         key = {"max_key": best} if best in ("pesq", "stoi", "estoi") else {"min_key": best} if best else {}
         found = self.checkpointer.find_checkpoints(max_num_checkpoints=n, **key)
+        if self.test_only and not found and self.hparams.number_of_epochs:
+            raise RecipeError(
+                f"{self.hparams.output_folder}/save holds no checkpoint to score. Train first, without --test_only; "
+                "--number_of_epochs=0 scores what the paths of earlier stages bring."
+            )
         for name, module in self.modules.items():
             if found and name in found[0].paramfiles and any(True for _ in module.parameters()):
                 getattr(module, "module", module).load_state_dict(average(found, name))
@@ -341,7 +357,7 @@ def set_up(arguments):
     check_stage(hparams)
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, report.as_yaml(overrides))
-    report.clear_screen_logging()
+    report.quieten()
     logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])
     return hparams, run_opts
 
@@ -360,7 +376,8 @@ def run(arguments):
         hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens
     )
     for name, module in brain.modules.items():
-        brain.checkpointer.add_recoverable(name, module)
+        always_frozen = brain.is_frozen(name, hparams["number_of_epochs"])  # then a path brings it, not a checkpoint
+        brain.checkpointer.add_recoverable(name, module, optional_load=always_frozen)
     report.log_plan(brain)
     if "batch_sampler" in train_options:
         brain.train_sampler = train_options["batch_sampler"]

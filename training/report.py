@@ -8,10 +8,8 @@ import ruamel.yaml
 import torch
 
 from corpus.audio import write
-from scoring.words import NAMES
 
 logger = logging.getLogger(__name__)
-RATE_KEYS = {rate for _, _, rate in NAMES.values()}
 
 
 def means(terms):
@@ -27,9 +25,10 @@ def as_yaml(overrides):
     return stream.getvalue()
 
 
-def clear_screen_logging():
-    """Let this recipe's own lines through to the screen, and SpeechBrain's lengthy ones to the log file only."""
-    logging.getLogger("speechbrain.utils.checkpoints").setLevel(logging.WARNING)
+def quieten():
+    """Keep SpeechBrain's lines of every epoch away from the log: they tell a user nothing."""
+    for name in ("utils.checkpoints", "dataio.sampler", "nnet.schedulers", "utils.quirks"):
+        logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
 
 
 def log_plan(brain):

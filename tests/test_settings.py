@@ -1,0 +1,57 @@
+"""Presets and overrides: which value is in force."""
+
+from pathlib import Path
+
+import pytest
+
+from errors import RecipeError
+from training.flow import Flow, closure, makers_of, makes, modules_of
+from training.settings import build, read_settings
+
+STAGE = str(Path(__file__).parent.parent / "hparams" / "enhance_mimic.yaml")
+
+
+def settings(*overrides):
+    _, _, values, preset = read_settings([STAGE, *overrides])
+    return values, preset
+
+
+def test_no_data_means_mini_and_a_data_folder_means_published():
+    assert settings()[1] == "mini" and settings()[0]["enhance_dense"] == 256
+    values, preset = settings("--data_folder=somewhere")
+    assert preset == "published" and "enhance_dense" not in values
+    assert settings("--data_folder=somewhere", "--preset=mini")[1] == "mini"
+    with pytest.raises(RecipeError, match="mini, published"):
+        settings("--preset=tiny")
+
+
+def test_the_command_line_wins_over_the_preset():
+    assert settings("--enhance_dense=8", "--frozen_models=[]")[0]["enhance_dense"] == 8
+
+
+@pytest.mark.parametrize("stage", ["pretrain_perceptual", "enhance_mimic", "robust_asr"])
+def test_published_sizes_are_the_yamls_own(stage, tmp_path):
+    hparams = build(Path(STAGE).with_name(f"{stage}.yaml"), {"data_folder": "x", "output_folder": str(tmp_path)})
+    assert hparams["number_of_epochs"] == {"pretrain_perceptual": 20, "enhance_mimic": 50, "robust_asr": 30}[stage]
+    count = sum(p.numel() for module in hparams["modules"].values() for p in module.parameters())
+    assert count > 20e6
+
+
+class Maker:
+    """Two predictions, one of them never needed."""
+
+    @makes("a", module="net")
+    def make_a(self, flow):
+        return 1
+
+    @makes("b", "c", needs=["a"], module="other")
+    def make_bc(self, flow):
+        return flow["a"] + 1, flow["a"] + 2
+
+
+def test_only_what_is_needed_is_made():
+    makers = makers_of(Maker())
+    assert closure(["a"], makers, {}) == {"a"} and closure(["c"], makers, {}) == {"a", "c"}
+    assert modules_of({"a"}, makers) == {"net"}
+    flow = Flow(makers, None, None)
+    assert flow.take(["c"]) == [3] and set(flow) == {"a", "b", "c"}
