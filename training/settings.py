@@ -39,7 +39,8 @@ def preset_overrides(preset, hparams_file):
     """The overrides of ``mini.yaml`` for an hparams file: its ``common`` section, then the one of the file's name."""
     if preset == "published":
         return {}
-    sections = parse_yaml((Path(hparams_file).parent / f"{preset}.yaml").read_text(encoding="utf-8"), preset)
+    # Read with its tags: a preset belongs to the recipe, and may refer to other keys.
+    sections = ruamel.yaml.YAML().load((Path(hparams_file).parent / f"{preset}.yaml").read_text(encoding="utf-8"))
     return {**sections["common"], **sections.get(Path(hparams_file).stem, {})}
 
 
