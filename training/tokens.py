@@ -74,9 +74,9 @@ class SymbolTokens:
 
 
 class PieceTokens:
-    """Sentencepiece unigram pieces; index 0 is unknown, blank, begin and end alike, as published."""
+    """Sentencepiece unigram pieces: unknown and blank 0, begin 1, end 2 (a CTC scorer wants three different ones)."""
 
-    blank = begin = end = 0
+    blank, begin, end = 0, 1, 2
     field = "words"
 
     def __init__(self, kind, folder, train_annotation, output_neurons):
@@ -94,6 +94,8 @@ class PieceTokens:
                 annotation_read="words",
                 annotation_format="json",
                 model_type="unigram",
+                bos_id=self.begin,
+                eos_id=self.end,
             )
         except RuntimeError as error:
             raise RecipeError(
@@ -107,4 +109,4 @@ class PieceTokens:
 
     def decode(self, indices):
         """Indices -> words."""
-        return self.pieces.decode([int(index) for index in indices if index > 0])
+        return self.pieces.decode([int(index) for index in indices if index > self.end])
