@@ -43,8 +43,7 @@ class MimicBrain(sb.Brain):
         self.tokens = tokens
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
-        self.aliases = {"signal": [f"{self.hparams.input_signal}_wav"], "hypotheses": self.hparams.decoding.needs}
-        self.modules = torch.nn.ModuleDict({name: self.modules[name] for name in self.modules_in_use()})
+        self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
         self.decode, self.held, self.balance = None, set(), {}
 
@@ -65,13 +64,6 @@ class MimicBrain(sb.Brain):
             names += ["signal"] * any(m in QUALITY for m in self.metrics(stage))
             names += ["hypotheses"] * any(m in WORDS for m in self.metrics(stage))
         return names
-
-    def modules_in_use(self):
-        """Names of the modules that some stage of this run calls, in the YAML's order."""
-        names = self.needed(sb.Stage.TRAIN) + self.needed(sb.Stage.VALID) + self.needed(sb.Stage.TEST)
-        used = modules_of(closure(names, self.makers, self.aliases), self.makers)
-        used |= {self.hparams.judge_name} if "judged_clean" in self.needed(sb.Stage.TRAIN) else set()
-        return [name for name in self.modules if name in used]
 
     def compute_forward(self, batch, stage):
         """Batch -> the predictions that are needed, by name."""
@@ -326,6 +318,22 @@ class MimicBrain(sb.Brain):
         """Nothing to load: ``load_for_scoring`` has done it."""
 
 
+def aliases_of(input_signal, decoding):
+    """What two predictions are made from under the present settings."""
+    return {"signal": [f"{input_signal}_wav"], "hypotheses": decoding.needs}
+
+
+def modules_in_use(hparams):
+    """The modules that the listed losses and metrics call, in the YAML's order; the others are neither loaded nor kept."""
+    names = [name for loss in hparams["losses"].values() if loss.listed for name in loss.reads]
+    asked = {*hparams["valid_metrics"], *hparams["test_metrics"]}
+    names += ["signal"] * bool(asked & QUALITY.keys()) + ["hypotheses"] * bool(asked & WORDS.keys())
+    makers = makers_of(MimicBrain)
+    found = closure(names, makers, aliases_of(hparams["input_signal"], hparams["decoding"]))
+    used = modules_of(found, makers) | ({hparams["judge_name"]} if "judged_clean" in found else set())
+    return {name: module for name, module in hparams["modules"].items() if name in used}
+
+
 def dataio_prep(hparams, tokens):
     """Datasets of the three manifests, and the loader options of training."""
     common = [hparams["data_folder"], tokens, hparams["sample_rate"]]
@@ -355,6 +363,10 @@ def set_up(arguments):
     hparams_file, run_opts, overrides, preset = read_settings(arguments)
     hparams = build(hparams_file, overrides)
     check_stage(hparams)
+    hparams["modules"] = modules_in_use(hparams)
+    hparams["loads"] = {name: source for name, source in hparams["loads"].items() if name in hparams["modules"]}
+    for name, source in hparams["loads"].items():
+        source.check(name)
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, report.as_yaml(overrides))
     report.quieten()

@@ -75,7 +75,8 @@ def test_a_second_epoch_resumes_from_the_first(chain):
 
 @pytest.mark.parametrize("signal", ["clean", "clean_noisy_phase", "noisy"])
 def test_rows_without_enhancer(chain, signal):
-    done = train(chain, "robust_asr", *SMALL, f"--input_signal={signal}", f"--output_folder={signal}")
+    alone = [f"--input_signal={signal}", f"--output_folder={signal}", "--pretrained_enhance_path=gone.ckpt"]
+    done = train(chain, "robust_asr", *SMALL, *alone, "--pretrain_perceptual_path=gone.ckpt", "--pretrained_asr_path=null")
     assert done.returncode == 0, done.stderr[-3000:]
     scores = [json.loads(line)["pesq"] for line in (chain / signal / "test_utterances.jsonl").read_text().splitlines()]
     assert (min(scores) > 4.6) == (signal == "clean")

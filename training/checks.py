@@ -17,8 +17,6 @@ def check_stage(hparams):
             one_of(key, name, METRICS)
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
-    for name, source in hparams["loads"].items():
-        source.check(name)
 
 
 def check_names(hparams, key):

@@ -15,8 +15,9 @@ def makes(*names, needs=(), module=None):
 
 
 def makers_of(owner):
-    """Name of a prediction -> bound method that makes it."""
-    methods = [getattr(owner, name) for name in dir(type(owner)) if hasattr(getattr(type(owner), name), "makes")]
+    """Name of a prediction -> method of an object, or of a class, that makes it."""
+    kind = owner if isinstance(owner, type) else type(owner)
+    methods = [getattr(owner, name) for name in dir(kind) if hasattr(getattr(kind, name), "makes")]
     return {name: method for method in methods for name in method.makes}
 
 
