@@ -26,6 +26,7 @@ from training.data import batches_by_duration, build_dataset
 from training.decoding import as_lists, strip_after_end
 from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.handover import hand_over
+from training.memory import Memory
 from training.settings import build, read_settings
 from training.tokens import build_tokens
 
@@ -46,6 +47,7 @@ class MimicBrain(sb.Brain):
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
         self.decode, self.held, self.balance = None, set(), {}
+        self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
     # What a stage computes
 
@@ -88,9 +90,13 @@ class MimicBrain(sb.Brain):
     def make_clean_features(self, flow):
         return self.hparams.spectral_features(flow["clean_wav"])
 
-    @makes("enhanced_wav", "enhanced_features", "mask", needs=["noisy_wav"], module="enhance_model")
+    @makes("enhanced_wav", "enhanced_features", "mask", needs=["noisy_wav", "lens"], module="enhance_model")
     def make_enhanced(self, flow):
-        return self.modules["enhance_model"](flow["noisy_wav"], synthesize=flow["synthesize"])
+        enhance = self.modules["enhance_model"]
+        if not self.remembers:
+            return enhance(flow["noisy_wav"], synthesize=flow["synthesize"])
+        wav = self.memory.recall(flow.batch.id, flow["noisy_wav"], flow["lens"], lambda signal: enhance(signal)[0])
+        return wav, None, None
 
     @makes("judged_enhanced", needs=["enhanced_features"])
     def make_judged_enhanced(self, flow):
@@ -204,6 +210,12 @@ class MimicBrain(sb.Brain):
         """Whether a module is frozen in an epoch."""
         h = self.hparams
         return freezing.is_frozen(name, h.frozen_models or [], h.unfrozen_models or [], h.unfreeze_epoch, epoch)
+
+    def only_wav_of_frozen(self, name):
+        """Whether a module never trains and nothing but its waveform is read, so that this can be remembered."""
+        epochs = self.hparams.number_of_epochs
+        still = name in self.modules and self.is_frozen(name, 1) and self.is_frozen(name, epochs)
+        return still and not any("enhanced_features" in loss.reads for loss in self.losses.values())
 
     def apply_freezing(self):
         """``Brain.fit`` puts all modules into training mode after ``on_stage_start``, so this is done at each step."""
