@@ -113,6 +113,8 @@ class MimicBrain(sb.Brain):
 
     @makes("signal", needs=["lens"])
     def make_signal(self, flow):
+        if flow.stage == sb.Stage.TRAIN and self.hparams.epoch_counter.current <= self.hparams.clean_epochs:
+            return flow["clean_wav"]
         if flow.stage == sb.Stage.TRAIN and self.hparams.noisy_share and torch.rand(()) < self.hparams.noisy_share:
             return flow["noisy_wav"]
         return flow[f"{self.hparams.input_signal}_wav"]

@@ -6,7 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import speechbrain as sb
 import torch
+
+from models.mimic import mimic_distance
+from train import MimicBrain, main
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["--mini_sizes={n_train: 24, n_valid: 4, n_test: 4}", "--number_of_epochs=1", "--noprogressbar", "--precision=fp32"]
@@ -45,6 +49,29 @@ def test_frozen_enhancer_is_bit_identical_after_the_cascade(chain):
     before, after = (torch.load(chain / f"results/{s}/1/enhance_model.ckpt") for s in ("enhance_mimic", "robust_asr"))
     assert before.keys() == after.keys() and any("running_mean" in key for key in before)
     assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize("stage, frozen", [("enhance_mimic", "src_embedding"), ("robust_asr", "enhance_model")])
+def test_in_every_training_step_the_frozen_module_is_deterministic(chain, monkeypatch, stage, frozen):
+    seen = []
+
+    class Watched(MimicBrain):
+        def compute_objectives(self, predictions, batch, stage):
+            if stage == sb.Stage.TRAIN:
+                layers = [layer.training for layer in self.modules[frozen].modules() if "drop" in type(layer).__name__.lower()]
+                seen.append((any(layers), self.mimic_of_clean_against_clean(predictions)))
+            return super().compute_objectives(predictions, batch, stage)
+
+        def mimic_of_clean_against_clean(self, predictions):
+            if self.hparams.judge_name not in self.modules:
+                return 0.0
+            clean, lens = predictions.take(["clean_features", "lens"])
+            return mimic_distance(self.judge(clean), self.judge(clean), lens).item()
+
+    monkeypatch.chdir(chain)
+    monkeypatch.setattr("train.MimicBrain", Watched)
+    assert main([f"hparams/{stage}.yaml", *SMALL, f"--output_folder=watched_{stage}"]) == 0
+    assert len(seen) > 2 and set(seen) == {(False, 0.0)}
 
 
 def test_joint_training_moves_the_enhancer_and_leaves_the_judge(chain):
