@@ -22,6 +22,7 @@ from scoring.words import ErrorRates
 from training import freezing, report
 from training.checkpoints import average
 from training.checks import check_stage
+from training.cost import Stopwatch, write_cost
 from training.data import batches_by_duration, build_dataset
 from training.decoding import as_lists, strip_after_end
 from training.flow import Flow, closure, makers_of, makes, modules_of
@@ -42,6 +43,7 @@ class MimicBrain(sb.Brain):
     def __init__(self, *args, tokens, **kwargs):
         super().__init__(*args, **kwargs)
         self.tokens = tokens
+        self.stopwatch, self.scored_set = Stopwatch(), "test"
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
@@ -205,6 +207,7 @@ class MimicBrain(sb.Brain):
         self.lr = self.hparams.lr_annealing(epoch)[0]
         for optimizer in self.optimizers_dict.values():
             sb.nnet.schedulers.update_learning_rate(optimizer, self.lr)
+        self.stopwatch.start()
 
     def is_frozen(self, name, epoch):
         """Whether a module is frozen in an epoch."""
@@ -280,6 +283,7 @@ class MimicBrain(sb.Brain):
         """Log means; after validation also save."""
         stats = {"loss": stage_loss, **report.means(self.terms)}
         if stage == sb.Stage.TRAIN:
+            self.stopwatch.stop()
             self.train_stats = {**stats, "lr": self.lr}
             return
         stats.update(self.collect_scores(stage))
@@ -402,6 +406,7 @@ def run(arguments):
     for name, module in brain.modules.items():
         always_frozen = brain.is_frozen(name, hparams["number_of_epochs"])  # then a path brings it, not a checkpoint
         brain.checkpointer.add_recoverable(name, module, optional_load=always_frozen)
+    brain.checkpointer.add_recoverable("stopwatch", brain.stopwatch, optional_load=True)
     report.log_plan(brain)
     if "batch_sampler" in train_options:
         brain.train_sampler = train_options["batch_sampler"]
@@ -412,7 +417,10 @@ def run(arguments):
     brain.load_for_scoring()
     if if_main_process():
         hand_over(brain.modules, hparams["output_folder"])
-    brain.evaluate(test, test_loader_kwargs=dict(scoring_options))
+    for name in hparams["score_sets"]:
+        brain.scored_set = name
+        brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
+    run_on_main(write_cost, args=[brain, brain.stopwatch])
     for pool in brain.pools.values():
         pool.close()
 
