@@ -10,7 +10,7 @@ from results_table.plan import known, needs_of
 ROOT = Path(__file__).resolve().parents[1]  # commands are run here: they name hparams/ by a relative path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One ``python train.py``: ``overrides`` are complete, ``needs`` are the runs whose files it reads."""
 

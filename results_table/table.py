@@ -55,18 +55,18 @@ def costs(runs, states, seeds, row):
     names = list(dict.fromkeys(name for name in (row.enhancer, row.scores) if name))
     found = {name: [c for c in (cost_of(runs, states, name, seed) for seed in seeds) if c] for name in names}
     all_costs = [cost for costs_of_run in found.values() for cost in costs_of_run]
-    if not all_costs:
+    if not found[row.scores]:
         return {"parameters_m": None, "training_minutes": {}, "peak_memory_gb": None}
     return {
-        "parameters_m": parameters(found[row.scores]) or parameters(all_costs),
+        "parameters_m": parameters(found[row.scores]),
         "training_minutes": {name: mean(c["training_seconds"] / 60 for c in cs) for name, cs in found.items() if cs},
         "peak_memory_gb": max(cost["peak_memory_gb"] for cost in all_costs),
     }
 
 
 def parameters(costs_of_run):
-    """Millions of parameters of all modules of a run, judges and all."""
-    return sum(m["parameters"] for m in costs_of_run[0]["modules"].values()) / 1e6 if costs_of_run else None
+    """Millions of parameters of all networks of a run."""
+    return sum(m["parameters"] for m in costs_of_run[0]["modules"].values()) / 1e6
 
 
 def cost_of(runs, states, name, seed):
