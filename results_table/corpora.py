@@ -8,10 +8,9 @@ from corpus.mini import synthesize_mini_corpus
 from corpus.own_corpus import MixSettings, mix_corpus
 from data_prep import prepare
 from errors import RecipeError
+from results_table.plan import MIX_KEYS
 from results_table.runs import ROOT
 from results_table.state import resolved
-
-MIX_KEYS = ("only", "without", "test_noises", "test_speakers", "valid_speakers", "snrs_train", "snrs_test")
 
 
 def overrides_of(data, folder, seed):
@@ -21,7 +20,8 @@ def overrides_of(data, folder, seed):
     ---------
     data : dict
         The plan's section ``data``. ``rotate`` lists speakers: seed s tests the s-th and validates on the next one.
-        ``score_on`` names a corpus in VoiceBank's layout whose test set takes the place of the mixed one.
+        ``score_on`` names a corpus in VoiceBank's layout whose test set takes the place of the mixed one, and validation
+        speakers in it, which a corpus has to have.
     folder : Path
         The table's folder.
     """
@@ -59,9 +59,17 @@ def prepare_corpora(data, runs, shared_data=None):
         return
     speech, noise = (shared_folder(data[key], shared_data) for key in ("speech", "noise"))
     for folder, seed in {dict(run.overrides)["data_folder"]: run.seed for run in runs}.items():
-        mix_corpus(speech, noise, ROOT / folder, mix_settings(data, seed))
+        mix_once(speech, noise, ROOT / folder, mix_settings(data, seed))
         if "score_on" in data:
-            write_manifests(ROOT / folder, data, shared_folder(data["score_on"], shared_data))
+            write_manifests(ROOT / folder, data, shared_folder(data["score_on"]["folder"], shared_data))
+
+
+def mix_once(speech, noise, folder, settings):
+    """Mix a corpus, unless it is there whole, of the same settings."""
+    stamp, mark = folder.with_name(f"{folder.name}.txt"), f"{speech} {noise} {settings}\n"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != mark:
+        mix_corpus(speech, noise, folder, settings)
+        write_text(stamp, mark)
 
 
 def write_manifests(mixed, data, real):
@@ -70,7 +78,7 @@ def write_manifests(mixed, data, real):
     lexicon = real / "lexicon.txt"
     lexicon = str(lexicon) if lexicon.exists() else None
     own = prepare(mixed, manifests / "mixed", data["valid_speakers"], lexicon)
-    other = prepare(real, manifests / "real", data["score_on_valid_speakers"], lexicon)
+    other = prepare(real, manifests / "real", data["score_on"]["valid_speakers"], lexicon)
     for name, path, root in (("train", own["train"], mixed), ("valid", own["valid"], mixed), ("test", other["test"], real)):
         text = path.read_text(encoding="utf-8").replace("{data_root}", root.resolve().as_posix())
         write_text(manifests / f"{name}.json", text)

@@ -33,7 +33,8 @@ def draw(table, path):
             draw_panel(axis, entries, series, differ)
             axis.set_title(f"difference of {title}" if differ else title, fontsize=10)
         label_rows(line[0], entries)
-    axes[0][-1].legend(fontsize=8, loc="best") if len(panels[-1][1]) > 1 else None
+    if len(panels[-1][1]) > 1:
+        figure.legend(*axes[0][-1].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

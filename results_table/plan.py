@@ -7,8 +7,11 @@ from pathlib import Path
 from errors import RecipeError
 from training.settings import parse_yaml
 
+# Of section data: how a corpus is mixed, as in `python data_prep.py mix --help`
+MIX_KEYS = ("only", "without", "test_noises", "test_speakers", "valid_speakers", "snrs_train", "snrs_test")
 SECTIONS = ("seeds", "common", "data", "runs", "adapted", "independent", "rows", "order", "differences")
 OPTIONAL = ("data", "adapted", "independent")
+DATA_KEYS = ("speech", "noise", "score_on", "rotate", *MIX_KEYS)
 RUN_KEYS = ("stage", "set", "seed_offset")
 ROW_KEYS = ("title", "enhancer", "input", "adapted", "independent", "scores")
 
@@ -48,6 +51,8 @@ def read_plan(path):
         raise RecipeError(f"--plan: no such file {path}. Plans of this recipe lie in results_table/plans/.")
     sections = parse_yaml(Path(path).read_text(encoding="utf-8"), path) or {}
     check_keys(path, sections, SECTIONS, [name for name in SECTIONS if name not in OPTIONAL])
+    if sections.get("data"):
+        check_keys(f"{path}: data", sections["data"], DATA_KEYS, ["speech", "noise"])
     runs, rows = dict(sections["runs"]), {}
     for name, row in sections["rows"].items():
         check_keys(f"{path}: row {name}", row, ROW_KEYS, ["title"])
