@@ -58,11 +58,11 @@ def table_folder(options):
     return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
 
 
-def write_table(runs, seeds):
+def write_table(runs, states, seeds):
     """Table, JSON and figure of what is finished."""
     from results_table.figure import draw
 
-    folder, table = ROOT / runs.folder, build_table(runs, States(), seeds)
+    folder, table = ROOT / runs.folder, build_table(runs, states, seeds)
     replace(folder / "table.json", json.dumps(table, indent=1) + "\n")
     replace(folder / "table.md", markdown(table))
     if any(any(row["metrics"].values()) for row in table["rows"]):
@@ -91,16 +91,16 @@ def run(options):
     seeds = options.seeds or plan.seeds
     folder, extra = table_folder(options), extra_overrides(options.set)
     runs = Runs(plan, folder, extra, lambda seed: overrides_of(plan.data, folder, seed))
-    wanted = runs.in_order(options.rows or list(plan.rows), seeds)
+    wanted, states = runs.in_order(options.rows or list(plan.rows), seeds), States()
     if options.dry_run:
-        show_plan(runs, wanted, States())
+        show_plan(runs, wanted, states)
         return 0
     complete = True
     with only_one(ROOT / folder):
         if not options.table_only:
             prepare_corpora(plan.data, wanted, options.shared_data)
-            complete = Campaign(wanted, States(), options.jobs, say).run(lambda: write_table(runs, seeds))
-        write_table(runs, seeds)
+            complete = Campaign(wanted, states, options.jobs, say).run(lambda: write_table(runs, states, seeds))
+        write_table(runs, states, seeds)
     print((ROOT / folder / "table.md").read_text(encoding="utf-8").split("### Commands")[0])
     return 0 if complete else 1
 

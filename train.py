@@ -64,10 +64,7 @@ class MimicBrain(sb.Brain):
     def needed(self, stage):
         """Names of the predictions that a stage's losses and metrics read."""
         names = [name for loss in self.losses.values() for name in loss.reads]
-        if stage != sb.Stage.TRAIN:
-            names += ["signal"] * any(m in QUALITY for m in self.metrics(stage))
-            names += ["hypotheses"] * any(m in WORDS for m in self.metrics(stage))
-        return names
+        return names if stage == sb.Stage.TRAIN else names + read_by_metrics(self.metrics(stage))
 
     def compute_forward(self, batch, stage):
         """Batch -> the predictions that are needed, by name."""
@@ -339,11 +336,15 @@ def aliases_of(input_signal, decoding):
     return {"signal": [f"{input_signal}_wav"], "hypotheses": decoding.needs}
 
 
+def read_by_metrics(metrics):
+    """Names of the predictions that these metrics score."""
+    return ["signal"] * any(m in QUALITY for m in metrics) + ["hypotheses"] * any(m in WORDS for m in metrics)
+
+
 def modules_in_use(hparams):
     """The modules that the listed losses and metrics call, in the YAML's order; the others are neither loaded nor kept."""
     names = [name for loss in hparams["losses"].values() if loss.listed for name in loss.reads]
-    asked = {*hparams["valid_metrics"], *hparams["test_metrics"]}
-    names += ["signal"] * bool(asked & QUALITY.keys()) + ["hypotheses"] * bool(asked & WORDS.keys())
+    names += read_by_metrics([*hparams["valid_metrics"], *hparams["test_metrics"]])
     makers = makers_of(MimicBrain)
     found = closure(names, makers, aliases_of(hparams["input_signal"], hparams["decoding"]))
     used = modules_of(found, makers) | ({hparams["judge_name"]} if "judged_clean" in found else set())
@@ -420,7 +421,8 @@ def run(arguments):
     for name in hparams["score_sets"]:
         brain.scored_set = name
         brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
-    run_on_main(write_cost, args=[brain, brain.stopwatch])
+    made = closure(read_by_metrics(hparams["test_metrics"]), brain.makers, brain.aliases)
+    run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
     for pool in brain.pools.values():
         pool.close()
 

@@ -11,6 +11,7 @@ from results_table.estimates import minutes_left, shown
 from results_table.runs import ROOT
 from results_table.state import foreign, put_aside, read_record, sources, write_record
 
+TRAIN = ROOT / "train.py"
 POLL = 0.3  # s between two looks at the children
 PATIENCE = 15  # s that a child may take to end before it is killed
 LAST_LINES = 12  # of a failed run's output
@@ -31,7 +32,7 @@ class Campaign:
     """
 
     def __init__(self, runs, states, jobs=1, say=print):
-        self.runs, self.jobs, self.say = runs, jobs, say
+        self.runs, self.states, self.jobs, self.say = runs, states, jobs, say
         self.done = {run for run in runs if states.finished(run)}
         self.failed, self.active = {}, {}
 
@@ -80,6 +81,7 @@ class Campaign:
             del self.active[run]
             if child.poll() == 0:
                 write_record(run, status="finished", minutes=child.minutes, finished=time.time())
+                self.states.note_finished(run)
                 self.done.add(run)
                 self.say(f"[{len(self.done)}/{len(self.runs)}] {run.title}: {child.minutes:.1f} min; {self.left()}")
             else:
@@ -115,7 +117,7 @@ class Child:
     def __init__(self, run, minutes_before, threads):
         self.output = run.folder / "output.txt"
         self.before, self.began = minutes_before, time.monotonic()
-        command = [sys.executable, str(ROOT / "train.py"), *run.arguments, "--noprogressbar"]
+        command = [sys.executable, str(TRAIN), *run.arguments, "--noprogressbar"]
         with open(self.output, "a", encoding="utf-8") as output:
             self.process = subprocess.Popen(
                 command,

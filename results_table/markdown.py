@@ -8,7 +8,7 @@ LEGEND = """\
 PESQ: wide band, 1 to 4.64. eSTOI and STOI in %. COVL: 1 to 5. SI-SDR in dB. WER and CER in %, of validation and test
 together; all else of the test set. Adapted: a recognizer trained on the row's input. Independent: one trained on clean
 speech alone, applied without training. In brackets: 95 % bootstrap intervals over seeds and utterances. Parameters are
-those of all networks of the last stage. Minutes: training passes of enhancer + recognizer, mean over seeds."""
+those of enhancer and recognizer together, of what the row has. Minutes: training passes of enhancer + recognizer, mean over seeds."""
 
 
 def markdown(table):
@@ -33,7 +33,7 @@ def row_cells(row, metrics):
     minutes = " + ".join(f"{value:.1f}" for value in row["training_minutes"].values())
     size, memory = row["parameters_m"], row["peak_memory_gb"]
     cells = [value_cell(row["metrics"][m.name], m) for m in metrics]
-    return [row["title"], str(seeds), *cells, f"{size:.2f} M" if size else "", minutes, f"{memory:.1f} GB" if memory else ""]
+    return [row["title"], str(seeds), *cells, "" if size is None else f"{size:.2f} M", minutes, f"{memory:.1f} GB" if memory else ""]
 
 
 def value_cell(found, metric):

@@ -45,6 +45,10 @@ class States:
             self.known[run] = self._finished(run)
         return self.known[run]
 
+    def note_finished(self, run):
+        """A run has just finished."""
+        self.known[run] = True
+
     def _finished(self, run):
         record = read_record(run)
         return (

@@ -65,8 +65,8 @@ def costs(runs, states, seeds, row):
 
 
 def parameters(costs_of_run):
-    """Millions of parameters of all networks of a run."""
-    return sum(m["parameters"] for m in costs_of_run[0]["modules"].values()) / 1e6
+    """Millions of parameters of the networks of a run that work after training, which a judge does not."""
+    return sum(m["parameters"] for m in costs_of_run[0]["modules"].values() if m["used"]) / 1e6
 
 
 def cost_of(runs, states, name, seed):

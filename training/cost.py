@@ -47,12 +47,14 @@ def peak_memory():
     return {"peak_memory_gb": round(host, 3), "peak_gpu_memory_gb": round(gpu, 3)}
 
 
-def write_cost(brain, stopwatch):
-    """Leave ``cost.json`` in the output folder: training_seconds, memory, and each module's parameters."""
-    last = brain.hparams.number_of_epochs
+def write_cost(brain, used):
+    """Leave ``cost.json`` in the output folder: training_seconds, memory, and each module's parameters.
+
+    ``used``: names of the modules that still work after training, as a judge does not.
+    """
     modules = {
-        name: {"parameters": sum(p.numel() for p in module.parameters()), "trained": not brain.is_frozen(name, last)}
+        name: {"parameters": sum(p.numel() for p in module.parameters()), "used": name in used}
         for name, module in brain.modules.items()
     }
-    cost = {"training_seconds": round(stopwatch.seconds, 2), **peak_memory(), "modules": modules}
+    cost = {"training_seconds": round(brain.stopwatch.seconds, 2), **peak_memory(), "modules": modules}
     replace(Path(brain.hparams.output_folder) / "cost.json", json.dumps(cost, indent=1) + "\n")
