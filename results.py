@@ -96,10 +96,11 @@ def run(options):
         show_plan(runs, wanted, states)
         return 0
     complete = True
-    with only_one(ROOT / folder):
+    with only_one(ROOT / folder) as lock:
         if not options.table_only:
             prepare_corpora(plan.data, wanted, options.shared_data)
-            complete = Campaign(wanted, states, options.jobs, say).run(lambda: write_table(runs, states, seeds))
+            campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
+            complete = campaign.run(lambda: write_table(runs, states, seeds))
         write_table(runs, states, seeds)
     print((ROOT / folder / "table.md").read_text(encoding="utf-8").split("### Commands")[0])
     return 0 if complete else 1

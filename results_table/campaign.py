@@ -29,12 +29,14 @@ class Campaign:
         Processes side by side; the cores are shared among them.
     say : callable
         Takes a line for the user.
+    lock : tuple of int
+        Descriptors that the children hold open, so that what a killed campaign leaves behind keeps the folder locked.
     """
 
-    def __init__(self, runs, states, jobs=1, say=print):
+    def __init__(self, runs, states, jobs=1, say=print, lock=()):
         self.runs, self.states, self.jobs, self.say = runs, states, jobs, say
         self.done = {run for run in runs if states.finished(run)}
-        self.failed, self.active = {}, {}
+        self.failed, self.active, self.lock = {}, {}, lock
 
     @property
     def waiting(self):
@@ -72,7 +74,7 @@ class Campaign:
         before = read_record(run).get("minutes", 0.0)
         write_record(run, status="started", **{"from": sources(run), "minutes": before})
         self.say(f"{run.title}: {'goes on' if before else 'starts'}")
-        return Child(run, before, max(1, cores() // self.jobs))
+        return Child(run, before, max(1, cores() // self.jobs), self.lock)
 
     def reap(self):
         """Note the runs that have ended; True if there was one."""
@@ -114,7 +116,7 @@ class Campaign:
 class Child:
     """One training process, in a process group of its own, its output in ``output.txt`` of the run's folder."""
 
-    def __init__(self, run, minutes_before, threads):
+    def __init__(self, run, minutes_before, threads, lock=()):
         self.output = run.folder / "output.txt"
         self.before, self.began = minutes_before, time.monotonic()
         command = [sys.executable, str(TRAIN), *run.arguments, "--noprogressbar"]
@@ -126,6 +128,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=lock,
                 env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             )
 
