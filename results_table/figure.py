@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")  # no display needed
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 from results_table.intervals import off_zero
 
@@ -15,12 +16,15 @@ PANELS = (
     ("extended STOI (%)", [("estoi", "", BLUE, "o")]),
     ("word error rate (%)", [("wer", "adapted", BLUE, "o"), ("wer_independent", "independent", VERMILION, "s")]),
 )
+NOTE = "95 % bootstrap intervals over seeds and utterances; hollow: the interval holds 0"
 OFFSETS = {1: [0.0], 2: [0.16, -0.16]}  # of the markers from a row's line
 
 
 def draw(table, path):
     """Write the PNG of a table (the dict of ``build_table``) that has a finished row."""
-    rows, differences = ([e for e in table[key] if any(e["metrics"].values())] for key in ("rows", "differences"))
+    rows, differences = (
+        [e for e in table[key] if any(e["metrics"].values()) and e.get("figure", True)] for key in ("rows", "differences")
+    )
     panels = [panel for panel in PANELS if any(row["metrics"][name] for row in rows for name, *_ in panel[1])]
     parts = [part for part in ((rows, False), (differences, True)) if part[0]]
     heights = [len(entries) + 1.5 for entries, _ in parts]
@@ -35,6 +39,7 @@ def draw(table, path):
         label_rows(line[0], entries)
     if len(panels[-1][1]) > 1:
         figure.legend(*axes[0][-1].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
+    figure.supxlabel(NOTE, fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
@@ -54,6 +59,7 @@ def draw_panel(axis, entries, series, differ):
         axis.axvline(0, color=GREY, linewidth=1)
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     axis.set_axisbelow(True)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.tick_params(labelsize=8)
 
 

@@ -8,7 +8,8 @@ LEGEND = """\
 PESQ: wide band, 1 to 4.64. eSTOI and STOI in %. COVL: 1 to 5. SI-SDR in dB. WER and CER in %, of validation and test
 together; all else of the test set. Adapted: a recognizer trained on the row's input. Independent: one trained on clean
 speech alone, applied without training. In brackets: 95 % bootstrap intervals over seeds and utterances. Parameters are
-those of enhancer and recognizer together, of what the row has. Minutes: training passes of enhancer + recognizer, mean over seeds."""
+those of enhancer and recognizer together, of what the row has. Minutes: training passes of enhancer + recognizer, mean
+over seeds; memory: the training process at its peak."""
 
 
 def markdown(table):

@@ -13,6 +13,7 @@ SECTIONS = ("seeds", "common", "data", "runs", "adapted", "independent", "rows",
 OPTIONAL = ("data", "adapted", "independent")
 DATA_KEYS = ("speech", "noise", "score_on", "rotate", *MIX_KEYS)
 RUN_KEYS = ("stage", "set", "seed_offset")
+DIFFERENCE_KEYS = ("title", "of", "minus", "figure")
 ROW_KEYS = ("title", "enhancer", "input", "adapted", "independent", "scores")
 
 
@@ -103,8 +104,9 @@ def check_names(path, plan):
         for name in group:
             known(f"{path}: order", name, plan.rows)
     for difference in plan.differences:
+        check_keys(f"{path}: difference", difference, DIFFERENCE_KEYS, DIFFERENCE_KEYS[:3])
         for key in ("of", "minus"):
-            known(f"{path}: difference {difference.get('title')}", difference.get(key), plan.rows)
+            known(f"{path}: difference {difference['title']}", difference[key], plan.rows)
     placed = {name for group in plan.order for name in group}
     if placed != plan.rows.keys():
         raise RecipeError(f"{path}: order has no place for {', '.join(sorted(plan.rows.keys() - placed))}.")

@@ -1,7 +1,6 @@
 """What a run costs: seconds of training, memory, parameters."""
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,11 @@ import torch
 from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 
 from scoring.scoreboard import replace
+
+try:
+    import resource
+except ImportError:  # Windows: no peak of the host's memory there
+    resource = None
 
 
 @register_checkpoint_hooks
@@ -42,7 +46,7 @@ class Stopwatch:
 def peak_memory():
     """Most memory that this process has held so far (GB), that of the GPU apart; scoring processes do not count."""
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9 if resource else float("nan")
     gpu = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
     return {"peak_memory_gb": round(host, 3), "peak_gpu_memory_gb": round(gpu, 3)}
 
