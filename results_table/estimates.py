@@ -39,4 +39,6 @@ def minutes_left(runs, finished, jobs=1):
 def shown(left):
     """The result of ``minutes_left`` in words."""
     minutes, unknown = left
-    return f"about {minutes:.0f} min" + (f" and {unknown} runs without an estimate yet" if unknown else "")
+    if unknown:
+        return f"{minutes:.0f} min and more (no estimate for {unknown} of them yet)"
+    return f"about {minutes:.0f} min"

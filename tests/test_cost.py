@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import psutil
 import torch
 
 from training.cost import Stopwatch, peak_memory, write_cost
@@ -17,10 +18,9 @@ def test_a_resumed_run_counts_on(tmp_path):
     assert 12.5 <= second.seconds < 13
 
 
-def test_peak_memory_grows_with_what_is_held():
-    before = peak_memory()["peak_memory_gb"]
-    held = torch.ones(int((before + 0.3) * 1e9 / 4))
-    assert peak_memory()["peak_memory_gb"] >= before + 0.25 and held[0] == 1
+def test_peak_memory_is_no_less_than_what_is_held_now():
+    held = psutil.Process().memory_info().rss / 1e9
+    assert 0.95 * held < peak_memory()["peak_memory_gb"] < psutil.virtual_memory().total / 1e9
 
 
 def test_the_file_tells_working_modules_from_judges(tmp_path):
