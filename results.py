@@ -1,4 +1,4 @@
-"""The results table by one command: ``python results.py [--seeds 1 2 3] [--rows noisy frozen_mse] [--dry_run]``.
+"""The results table by one command: ``python results.py [--seeds 1 2 3] [--rows noisy frozen_mse]``.
 
 Runs every row of a plan through train.py, as far as it is not there yet, and writes table.md, table.json and table.png.
 The same command again goes on where it stopped.

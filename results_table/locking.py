@@ -15,5 +15,7 @@ def only_one(folder):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RecipeError(f"{folder}: another results.py, or a run that it left, works there. Wait for it, or give an --output_folder.") from None
+            raise RecipeError(
+                f"{folder}: another results.py, or a run that it left, works there. Wait for it, or give an --output_folder."
+            ) from None
         yield file.fileno()

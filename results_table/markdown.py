@@ -32,9 +32,9 @@ def row_cells(row, metrics):
     """One row's cells."""
     seeds = max((len(found["seeds"]) for found in row["metrics"].values() if found), default=0)
     minutes = " + ".join(f"{value:.1f}" for value in row["training_minutes"].values())
-    size, memory = row["parameters_m"], row["peak_memory_gb"]
-    cells = [value_cell(row["metrics"][m.name], m) for m in metrics]
-    return [row["title"], str(seeds), *cells, "" if size is None else f"{size:.2f} M", minutes, f"{memory:.1f} GB" if memory else ""]
+    size = "" if row["parameters_m"] is None else f"{row['parameters_m']:.2f} M"
+    memory = "" if row["peak_memory_gb"] is None else f"{row['peak_memory_gb']:.1f} GB"
+    return [row["title"], str(seeds), *(value_cell(row["metrics"][m.name], m) for m in metrics), size, minutes, memory]
 
 
 def value_cell(found, metric):
