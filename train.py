@@ -22,6 +22,7 @@ from scoring.words import ErrorRates
 from training import freezing, report
 from training.checkpoints import average
 from training.checks import check_stage
+from training.cost import Stopwatch, write_cost
 from training.data import batches_by_duration, build_dataset
 from training.decoding import as_lists, strip_after_end
 from training.flow import Flow, closure, makers_of, makes, modules_of
@@ -42,6 +43,7 @@ class MimicBrain(sb.Brain):
     def __init__(self, *args, tokens, **kwargs):
         super().__init__(*args, **kwargs)
         self.tokens = tokens
+        self.stopwatch, self.scored_set = Stopwatch(), "test"
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
@@ -62,10 +64,7 @@ class MimicBrain(sb.Brain):
     def needed(self, stage):
         """Names of the predictions that a stage's losses and metrics read."""
         names = [name for loss in self.losses.values() for name in loss.reads]
-        if stage != sb.Stage.TRAIN:
-            names += ["signal"] * any(m in QUALITY for m in self.metrics(stage))
-            names += ["hypotheses"] * any(m in WORDS for m in self.metrics(stage))
-        return names
+        return names if stage == sb.Stage.TRAIN else names + read_by_metrics(self.metrics(stage))
 
     def compute_forward(self, batch, stage):
         """Batch -> the predictions that are needed, by name."""
@@ -207,6 +206,7 @@ class MimicBrain(sb.Brain):
         self.lr = self.hparams.lr_annealing(epoch)[0]
         for optimizer in self.optimizers_dict.values():
             sb.nnet.schedulers.update_learning_rate(optimizer, self.lr)
+        self.stopwatch.start()
 
     def is_frozen(self, name, epoch):
         """Whether a module is frozen in an epoch."""
@@ -282,6 +282,7 @@ class MimicBrain(sb.Brain):
         """Log means; after validation also save."""
         stats = {"loss": stage_loss, **report.means(self.terms)}
         if stage == sb.Stage.TRAIN:
+            self.stopwatch.stop()
             self.train_stats = {**stats, "lr": self.lr}
             return
         stats.update(self.collect_scores(stage))
@@ -337,11 +338,15 @@ def aliases_of(input_signal, decoding):
     return {"signal": [f"{input_signal}_wav"], "hypotheses": decoding.needs}
 
 
+def read_by_metrics(metrics):
+    """Names of the predictions that these metrics score."""
+    return ["signal"] * any(m in QUALITY for m in metrics) + ["hypotheses"] * any(m in WORDS for m in metrics)
+
+
 def modules_in_use(hparams):
     """The modules that the listed losses and metrics call, in the YAML's order; the others are neither loaded nor kept."""
     names = [name for loss in hparams["losses"].values() if loss.listed for name in loss.reads]
-    asked = {*hparams["valid_metrics"], *hparams["test_metrics"]}
-    names += ["signal"] * bool(asked & QUALITY.keys()) + ["hypotheses"] * bool(asked & WORDS.keys())
+    names += read_by_metrics([*hparams["valid_metrics"], *hparams["test_metrics"]])
     makers = makers_of(MimicBrain)
     found = closure(names, makers, aliases_of(hparams["input_signal"], hparams["decoding"]))
     used = modules_of(found, makers) | ({hparams["judge_name"]} if "judged_clean" in found else set())
@@ -404,6 +409,7 @@ def run(arguments):
     for name, module in brain.modules.items():
         always_frozen = brain.is_frozen(name, hparams["number_of_epochs"])  # then a path brings it, not a checkpoint
         brain.checkpointer.add_recoverable(name, module, optional_load=always_frozen)
+    brain.checkpointer.add_recoverable("stopwatch", brain.stopwatch, optional_load=True)
     report.log_plan(brain)
     if "batch_sampler" in train_options:
         brain.train_sampler = train_options["batch_sampler"]
@@ -414,7 +420,11 @@ def run(arguments):
     brain.load_for_scoring()
     if if_main_process():
         hand_over(brain.modules, hparams["output_folder"])
-    brain.evaluate(test, test_loader_kwargs=dict(scoring_options))
+    for name in hparams["score_sets"]:
+        brain.scored_set = name
+        brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
+    made = closure(read_by_metrics(hparams["test_metrics"]), brain.makers, brain.aliases)
+    run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
     for pool in brain.pools.values():
         pool.close()
 

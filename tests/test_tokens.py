@@ -32,3 +32,8 @@ def test_phones_of_any_inventory_and_too_few_outputs(tmp_path, manifest):
         build_tokens("phones", tmp_path / "tokens", manifest, 7)
     with pytest.raises(RecipeError, match="phones, characters, pieces"):
         build_tokens("letters", tmp_path / "tokens", manifest, 7)
+
+
+def test_spare_outputs_stand_for_nothing(tmp_path, manifest):
+    tokens = build_tokens("phones", tmp_path / "tokens", manifest, 20)
+    assert tokens.decode([3, 19, 6]) == "AE K"

@@ -4,6 +4,7 @@ from errors import RecipeError
 from training.decoding import check_decoding
 
 SIGNALS = ("noisy", "clean", "clean_noisy_phase", "enhanced")
+SETS = ("valid", "test")
 METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", "wer", "cer", "per")
 
 
@@ -15,6 +16,8 @@ def check_stage(hparams):
     for key in ("valid_metrics", "test_metrics"):
         for name in hparams[key]:
             one_of(key, name, METRICS)
+    for name in hparams["score_sets"]:
+        one_of("score_sets", name, SETS)
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
 

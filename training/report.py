@@ -11,6 +11,8 @@ from corpus.audio import write
 
 logger = logging.getLogger(__name__)
 
+SCORED = {"test": "test", "valid": "averaged_valid"}  # set that is scored at the end -> how its files begin
+
 
 def means(terms):
     """Lists of scalars by name -> means by name, over what is finite."""
@@ -51,11 +53,16 @@ def save_sound(folder, utt_id, signal, sample_rate):
 
 
 def write_stage(brain, stage, epoch, stats):
-    """One line in ``train_log.txt`` and, for validation and test, the scores by utterance and in sum."""
+    """One line in ``train_log.txt`` and, for validation and test, the scores by utterance and in sum.
+
+    Files are named ``valid_*`` after each validation, ``test_*`` and ``averaged_valid_*`` after the last scoring.
+    """
     folder, name = Path(brain.hparams.output_folder), stage.name.lower()
-    where = {"epoch": epoch, "lr": brain.lr} if epoch is not None else {"loaded": "for test"}
+    where = {"epoch": epoch, "lr": brain.lr} if epoch is not None else {"scored": brain.scored_set}
     train = brain.train_stats if epoch is not None else None
     brain.hparams.train_logger.log_stats(where, train_stats=train, **{f"{name}_stats": stats})
+    if epoch is None:
+        name = SCORED[brain.scored_set]
     brain.board.write(folder / f"{name}_utterances.jsonl")
     lines = [f"{key}: {value:.4f}" for key, value in stats.items()]
     intervals = brain.board.intervals()

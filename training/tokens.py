@@ -68,8 +68,8 @@ class SymbolTokens:
         return [self.encoder.lab2ind[symbol] for symbol in self._split(text) if symbol in self.encoder.lab2ind]
 
     def decode(self, indices):
-        """Indices -> phones joined by blanks, or words."""
-        symbols = [self.encoder.ind2lab[index] for index in indices if index > self.end]
+        """Indices -> phones joined by blanks, or words; outputs to spare, which stand for nothing, are left out."""
+        symbols = [self.encoder.ind2lab[index] for index in indices if self.end < index < len(self.encoder)]
         return " ".join(symbols) if self.field == "phones" else "".join(symbols).replace(SPACE, " ").strip()
 
 

@@ -1,0 +1,1 @@
+"""The results table: which runs it needs, how they are run, what comes out."""

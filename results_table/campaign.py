@@ -1,0 +1,162 @@
+"""Runs the commands of a plan side by side, reports each, and survives the ones that fail."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+
+from results_table.estimates import minutes_left, shown
+from results_table.runs import ROOT
+from results_table.state import foreign, put_aside, read_record, sources, write_record
+
+TRAIN = ROOT / "train.py"
+POLL = 0.3  # s between two looks at the children
+PATIENCE = 15  # s that a child may take to end before it is killed
+LAST_LINES = 12  # of a failed run's output
+
+
+class Campaign:
+    """Brings runs to their end, as many at a time as ``jobs``.
+
+    Arguments
+    ---------
+    runs : list of Run
+        In the order of their worth; what a run needs stands before it.
+    states : States
+    jobs : int
+        Processes side by side; the cores are shared among them.
+    say : callable
+        Takes a line for the user.
+    lock : tuple of int
+        Descriptors that the children hold open, so that what a killed campaign leaves behind keeps the folder locked.
+    """
+
+    def __init__(self, runs, states, jobs=1, say=print, lock=()):
+        self.runs, self.states, self.jobs, self.say = runs, states, jobs, say
+        self.done = {run for run in runs if states.finished(run)}
+        self.failed, self.active, self.lock = {}, {}, lock
+
+    @property
+    def waiting(self):
+        """Runs that are neither finished nor failed nor running, in order."""
+        return [run for run in self.runs if not (run in self.done or run in self.failed or run in self.active)]
+
+    def run(self, after_each=lambda: None):
+        """Run all that is left; True if nothing failed. Ctrl-C ends the children before it is passed on."""
+        self.say(f"{len(self.done)} of {len(self.runs)} runs are finished; {self.left()}")
+        try:
+            while self.waiting or self.active:
+                self.start_ready()
+                if self.reap():
+                    after_each()
+                time.sleep(POLL)
+        finally:
+            self.end_children()
+        return not self.failed
+
+    def start_ready(self):
+        """Start what can be started; give up on runs that need a failed one."""
+        for run in self.waiting:
+            missing = [needed for needed in run.needs if needed in self.failed]
+            if missing:
+                self.failed[run] = f"not started: it needs {missing[0].title}, which failed"
+                self.say(f"{run.title}: {self.failed[run]}")
+            elif len(self.active) < self.jobs and all(needed in self.done for needed in run.needs):
+                self.active[run] = self.start(run)
+
+    def start(self, run):
+        """Start one run, or go on with it where it was stopped."""
+        reason = foreign(run)
+        if reason:
+            self.say(f"{run.title}: {reason}; what was there is kept in {put_aside(run)}")
+        before = read_record(run).get("minutes", 0.0)
+        write_record(run, status="started", **{"from": sources(run), "minutes": before})
+        self.say(f"{run.title}: {'goes on' if before else 'starts'}")
+        return Child(run, before, max(1, cores() // self.jobs), self.lock)
+
+    def reap(self):
+        """Note the runs that have ended; True if there was one."""
+        ended = [(run, child) for run, child in self.active.items() if child.poll() is not None]
+        for run, child in ended:
+            del self.active[run]
+            if child.poll() == 0:
+                write_record(run, status="finished", minutes=child.minutes, finished=time.time())
+                self.states.note_finished(run)
+                self.done.add(run)
+                self.say(f"[{len(self.done)}/{len(self.runs)}] {run.title}: {child.minutes:.1f} min; {self.left()}")
+            else:
+                self.fail(run, child)
+        return bool(ended)
+
+    def fail(self, run, child):
+        """Remember and show why a run failed."""
+        write_record(run, status="failed", minutes=child.minutes)
+        self.failed[run] = f"failed with exit code {child.poll()}"
+        with open(child.output, encoding="utf-8", errors="replace") as lines:
+            last = "".join(f"    {line}" for line in deque(lines, LAST_LINES))
+        self.say(f"{run.title}: {self.failed[run]}. The end of {child.output}:\n{last}    Command: {run.command}")
+
+    def left(self):
+        """How much is left, in words."""
+        unfinished = [run for run in self.runs if run not in self.done and run not in self.failed]
+        return f"left: {len(unfinished)} runs, {shown(minutes_left(unfinished, self.done, self.jobs))}"
+
+    def end_children(self):
+        """End what still runs, first politely; each goes on from its last checkpoint the next time."""
+        for child in self.active.values():
+            child.signal(signal.SIGTERM)
+        for run, child in self.active.items():
+            child.end(PATIENCE)
+            write_record(run, status="stopped", minutes=child.minutes)
+        self.active = {}
+
+
+class Child:
+    """One training process, in a process group of its own, its output in ``output.txt`` of the run's folder."""
+
+    def __init__(self, run, minutes_before, threads, lock=()):
+        self.output = run.folder / "output.txt"
+        self.before, self.began = minutes_before, time.monotonic()
+        command = [sys.executable, str(TRAIN), *run.arguments, "--noprogressbar"]
+        with open(self.output, "a", encoding="utf-8") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=lock,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            )
+
+    @property
+    def minutes(self):
+        """Wall clock so far, that of earlier starts with it."""
+        return self.before + (time.monotonic() - self.began) / 60
+
+    def poll(self):
+        """Exit code, or None while it runs."""
+        return self.process.poll()
+
+    def signal(self, number):
+        """Send a signal to the process and to its own children."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return
+
+    def end(self, patience):
+        """Wait for the end, for at most ``patience`` seconds; then kill."""
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+
+
+def cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

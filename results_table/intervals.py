@@ -1,0 +1,46 @@
+"""Means and rates over seeds and utterances, with 95 % bootstrap intervals."""
+
+import numpy as np
+
+from scoring.bootstrap import counts, ends
+
+DRAWS = 2000
+
+
+def estimate(column):
+    """{"value", "low", "high", "seeds": {seed: value}} of a column, seed -> (utterance -> (numerator, denominator)).
+
+    The value is the sum of all numerators over that of all denominators. The interval comes from resampling seeds and
+    utterances (percentiles of Efron and Tibshirani, 1993). Seeds that scored the same utterances share each draw of
+    them; seeds with utterances of their own (rotated speakers) draw their own. One seed leaves the interval over
+    utterances, and two or three a rough one. None without utterances.
+    """
+    tables = {seed: table(values) for seed, values in sorted(column.items()) if values}
+    total = sum((t.sum(axis=0) for t in tables.values()), np.zeros(2))
+    if total[1] == 0:
+        return None
+    low, high = ends(resampled(tables, shared=len({tuple(sorted(values)) for values in column.values()}) == 1))
+    by_seed = {seed: float(t[:, 0].sum() / t[:, 1].sum()) for seed, t in tables.items()}
+    return {"value": float(total[0] / total[1]), "low": low, "high": high, "seeds": by_seed}
+
+
+def table(values):
+    """Utterance -> (numerator, denominator) as an array [utterances, 2], in the order of the names."""
+    return np.array([values[utt_id] for utt_id in sorted(values)], dtype=np.float64)
+
+
+def resampled(tables, shared):
+    """The ratio in each of the draws."""
+    seeds = counts(len(tables), DRAWS, np.random.SeedSequence(0))
+    generators = np.random.SeedSequence(1).spawn(len(tables))
+    sums = np.zeros((DRAWS, 2))
+    for i, scores in enumerate(tables.values()):
+        drawn = counts(len(scores), DRAWS, np.random.SeedSequence(1) if shared else generators[i])
+        sums += seeds[:, i : i + 1] * (drawn @ scores)
+    sums = sums[sums[:, 1] > 0]  # a draw of empty references alone has no rate
+    return sums[:, 0] / sums[:, 1]
+
+
+def off_zero(found):
+    """Whether an interval leaves 0 out."""
+    return found["low"] > 0 or found["high"] < 0
