@@ -14,6 +14,7 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from corpus.mini import synthesize_mini_corpus
 from data_prep import prepare
 from errors import RecipeError
+from inference.export import export_model
 from models.enhancer import resynthesize
 from models.mimic import balanced
 from scoring.pool import MetricPool
@@ -110,13 +111,14 @@ class MimicBrain(sb.Brain):
         """What the judge's tapped layers make of features."""
         return self.modules[self.hparams.judge_name](features, taps=tuple(self.hparams.mimic_taps))
 
-    @makes("signal", needs=["lens"])
+    @makes("signal", needs=["lens", "noisy_wav"])
     def make_signal(self, flow):
         if flow.stage == sb.Stage.TRAIN and self.hparams.epoch_counter.current <= self.hparams.clean_epochs:
             return flow["clean_wav"]
         if flow.stage == sb.Stage.TRAIN and self.hparams.noisy_share and torch.rand(()) < self.hparams.noisy_share:
             return flow["noisy_wav"]
-        return flow[f"{self.hparams.input_signal}_wav"]
+        signal, share = flow[f"{self.hparams.input_signal}_wav"], self.hparams.observation_share
+        return (1 - share) * signal + share * flow["noisy_wav"] if share else signal
 
     @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
     def make_input(self, flow):
@@ -425,6 +427,8 @@ def run(arguments):
         brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
     made = closure(read_by_metrics(hparams["test_metrics"]), brain.makers, brain.aliases)
     run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
+    if hparams["export"] and if_main_process():
+        export_model(brain.modules, hparams, tokens, Path(hparams["output_folder"]) / "model")
     for pool in brain.pools.values():
         pool.close()
 
