@@ -52,7 +52,7 @@ def training(hparams):
     data = "the embedded mini corpus" if hparams["preset"] == "mini" else "the corpus in its data folder"
     lines = [f"- data: {data} (`{Path(str(hparams['data_folder'])).name}`)", f"- seed: {hparams['seed']}"]
     lines += [f"- epochs: {hparams['number_of_epochs']}", f"- preset: {hparams['preset']}"]
-    lines.append(f"- input: {hparams['input_signal']} speech, {hparams['sample_rate']} Hz, one channel")
+    lines.append(f"- input: {heard(hparams)}, {hparams['sample_rate']} Hz, one channel")
     if share := hparams.get("observation_share"):
         lines.append(f"- share of the noisy signal mixed back: {share} (in the mask's weight, also for the enhancer here)")
     return "\n".join(lines) + "\n"
@@ -75,3 +75,9 @@ def limits(names):
     if "src_embedding" in names:
         lines.append("- Words outside of the training texts are spelled as the model can, and often wrongly.")
     return "\n".join(lines) + "\n"
+
+
+def heard(hparams):
+    """What the model takes in."""
+    signal = hparams["input_signal"]
+    return {"enhanced": "noisy speech", "clean_noisy_phase": "clean speech with noisy phases"}.get(signal, f"{signal} speech")

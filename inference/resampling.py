@@ -34,15 +34,16 @@ class StreamResampler:
         """Number of samples that come out."""
         return ceil(samples * self.new / self.old)
 
-    def stream(self, blocks, samples):
-        """Blocks of a signal of so many samples -> blocks of the resampled signal, ``length(samples)`` in sum."""
+    def stream(self, blocks):
+        """Blocks of a signal -> blocks of the resampled signal, ``length`` of the signal's samples in sum."""
         if self.old == self.new:
             yield from blocks
             return
         held, start, done = np.empty(0, np.float32), 0, 0  # what the filter still needs, its place, periods that are out
         for block in itertools.chain(blocks, [None]):
             held = held if block is None else np.concatenate([held, block])
-            ready = ceil(samples / self.old) if block is None else (start + len(held)) // self.old - self.context
+            samples = start + len(held)  # so far
+            ready = ceil(samples / self.old) if block is None else samples // self.old - self.context
             if ready <= done:
                 continue
             resampled = self.kernel(torch.from_numpy(held)).numpy()

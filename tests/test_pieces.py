@@ -84,7 +84,7 @@ def test_short_signals_keep_their_length(network, samples):
 def test_resampling_a_stream_is_resampling_the_whole(rate, new_rate, samples):
     signal = noisy(4)[:samples]
     resampler = StreamResampler(rate, new_rate)
-    found = np.concatenate(list(resampler.stream(np.array_split(signal, 7), samples)))
+    found = np.concatenate(list(resampler.stream(np.array_split(signal, 7))))
     whole = resample(torch.from_numpy(signal), rate, new_rate, **KAISER).numpy()  # its filters are in 32 bit, ours in 64
     assert len(found) == resampler.length(samples) == len(whole) and np.abs(found - whole).max() < 2e-5
 
