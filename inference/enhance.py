@@ -44,7 +44,7 @@ def enhance_file(job, network, piece=20.0, advance=lambda share: None):
     rate = network.stft.sample_rate
     job.target.parent.mkdir(parents=True, exist_ok=True)
     signals = [scratch_at(job.source, rate, job.target.parent, channel) for channel in range(info.channels)]
-    enhancer = PiecewiseEnhancer(network, piece, lambda share: advance(share / info.channels), kept=1e9 / info.channels)
+    enhancer = PiecewiseEnhancer(network, piece, lambda share: advance(share / info.channels), kept=5e8 / info.channels)
     back = StreamResampler(rate, info.samplerate)
     write_like(job.target, info, [back.stream(enhancer.stream(signal)) for signal in signals], info.frames)
     return info.frames / info.samplerate

@@ -55,7 +55,7 @@ class PiecewiseEnhancer:
         Bytes that may be kept between blocks.
     """
 
-    def __init__(self, network, seconds=20.0, advance=lambda share: None, kept=1e9):
+    def __init__(self, network, seconds=20.0, advance=lambda share: None, kept=5e8):
         self.network, self.advance, self.kept = network, advance, kept
         self.blocks = list(network.CNN.values())
         self.hop, self.rate = network.stft.hop_length, network.stft.sample_rate
