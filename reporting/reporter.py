@@ -6,6 +6,8 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.train_logger import TensorboardLogger
 
+from scoring.scoreboard import Scoreboard
+
 logger = logging.getLogger(__name__)
 
 UTTERANCES = 3  # that are shown at each validation
@@ -26,7 +28,7 @@ class Reporter:
     """
 
     def __init__(self, folder, tensorboard, figures, sample_rate):
-        self.folder, self.figures, self.sample_rate = Path(folder), figures, sample_rate
+        self.folder, self.figures, self.sample_rate = Path(folder), figures and if_main_process(), sample_rate
         logging.getLogger("speechbrain.utils.train_logger").setLevel(logging.ERROR)  # torchvision is not needed here
         wanted = tensorboard and if_main_process()
         self.log = TensorboardLogger(str(self.folder / "tensorboard")) if wanted else None
@@ -40,15 +42,13 @@ class Reporter:
 
     def look(self, predictions):
         """Keep the chosen ones of a batch, where it was enhanced."""
-        if "enhanced_wav" not in predictions or not (self.log or self.figures):
+        if predictions.get("enhanced_wav") is None or not (self.log or self.figures):
             return
         counts = (predictions["lens"] * predictions["clean_wav"].shape[1]).round().int().tolist()
         for index, (utt_id, count) in enumerate(zip(predictions.batch.id, counts)):
             if utt_id in self.chosen:
                 signals = {panel: predictions[name][index, :count].float().cpu().numpy() for panel, name in WAVES.items()}
-                share = count / predictions["clean_wav"].shape[1]
-                frames = round(predictions["mask"].shape[1] * share)
-                self.seen[utt_id] = signals, predictions["mask"][index, :frames].float().cpu().numpy()
+                self.seen[utt_id] = signals, cut_mask(predictions["mask"], index, count / predictions["clean_wav"].shape[1])
 
     def report_epoch(self, epoch, rate, train, valid):
         """Statistics, sounds and figures of a finished epoch."""
@@ -76,11 +76,14 @@ class Reporter:
         if made:
             self.save(made, f"{utt_id}.png")
 
-    def finish(self, title, records, annotation):
-        """The PNG summary of the stage; closes the log."""
+    def finish(self, title, annotation):
+        """The PNG summary of the stage, with the test's utterances out of the run's folder; closes the log."""
         from reporting.summary import summary_figure
 
-        made = summary_figure(title, self.folder / "train_log.txt", records, annotation) if self.figures else None
+        board, scored = Scoreboard(), self.folder / "test_utterances.jsonl"
+        if scored.is_file():
+            board.read(scored)
+        made = summary_figure(title, self.folder / "train_log.txt", board.records, annotation) if self.figures else None
         if made:
             logger.info("Summary of the stage: %s", self.save(made, "summary.png"))
         if self.log:
@@ -92,6 +95,11 @@ class Reporter:
         path.parent.mkdir(exist_ok=True)
         made.savefig(path)
         return path
+
+
+def cut_mask(mask, index, share):
+    """One utterance of a mask [batch, time, freq] without its padding; None where the mask is not known."""
+    return None if mask is None else mask[index, : round(mask.shape[1] * share)].float().cpu().numpy()
 
 
 def without(stats, name):

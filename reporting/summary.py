@@ -47,12 +47,14 @@ def summary_figure(title, log, records, annotation):
     board = Scoreboard()
     board.merge(records)
     metrics = [name for name in SHOWN if name in board.summary()]
-    rows = [row for row in (loss_panels(curves), *score_panels(records, metrics)) if row]
+    rows = {"over the epochs": loss_panels(curves), **score_panels(records, metrics)}
+    rows = {heading: row for heading, row in rows.items() if row}
     if not rows:
         return None
-    made = figure(3.3 * max(map(len, rows)) + 0.6, 2.9 * len(rows) + 0.4)
+    made = figure(3.1 * max(map(len, rows.values())) + 0.6, 3.1 * len(rows) + 0.4)
     grids = made.subfigures(len(rows), 1, squeeze=False)[:, 0]
-    for grid, row in zip(grids, rows):
+    for grid, (heading, row) in zip(grids, rows.items()):
+        grid.suptitle(heading, x=0.01, horizontalalignment="left", fontweight="bold")
         for axes, paint in zip(grid.subplots(1, len(row), squeeze=False)[0], row):
             paint(tidy(axes))
     made.suptitle(title, fontsize=12)
@@ -83,12 +85,12 @@ def paint_curve(axes, name, curves):
 
 
 def score_panels(records, metrics):
-    """Rows of painters: metrics by SNR, then by noise; none where no utterance knows them."""
-    rows = []
-    for key, paint in (("snr", paint_by_snr), ("noise", paint_by_noise)):
+    """Heading -> painters: metrics by SNR, then by noise; none where no utterance knows them."""
+    rows = {}
+    for key, heading, paint in (("snr", "test, by SNR", paint_by_snr), ("noise", "test, by kind of noise", paint_by_noise)):
         groups = grouped(records, key)
         if len(groups) > 1:
-            rows.append([lambda axes, m=m, paint=paint, groups=groups: paint(axes, m, groups) for m in metrics])
+            rows[heading] = [lambda axes, m=m, paint=paint, groups=groups: paint(axes, m, groups) for m in metrics]
     return rows
 
 
