@@ -72,6 +72,7 @@ def trained(folder, stage, overrides):
                 buffer.uniform_(0.5, 1.5)
     tokens = build_tokens(hparams["targets"], folder, hparams["train_annotation"], hparams["output_neurons"])
     brain = MimicBrain(hparams["modules"], hparams["opt_class"], hparams, {"device": "cpu"}, None, tokens=tokens)
+    brain.remembers = False  # enhance whole batches, padding and all, as SpeechBrain's classes do
     brain.modules.eval()
     export_model(brain.modules, hparams, tokens, folder / "model")
     return brain
