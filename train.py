@@ -14,8 +14,10 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from corpus.mini import synthesize_mini_corpus
 from data_prep import prepare
 from errors import RecipeError
+from inference.export import export_model
 from models.enhancer import resynthesize
 from models.mimic import balanced
+from reporting.reporter import Reporter
 from scoring.pool import MetricPool
 from scoring.scoreboard import Scoreboard, gather_records
 from scoring.words import ErrorRates
@@ -49,6 +51,7 @@ class MimicBrain(sb.Brain):
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
         self.decode, self.held, self.balance = None, set(), {}
+        self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
     # What a stage computes
@@ -110,13 +113,14 @@ class MimicBrain(sb.Brain):
         """What the judge's tapped layers make of features."""
         return self.modules[self.hparams.judge_name](features, taps=tuple(self.hparams.mimic_taps))
 
-    @makes("signal", needs=["lens"])
+    @makes("signal", needs=["lens", "noisy_wav"])
     def make_signal(self, flow):
         if flow.stage == sb.Stage.TRAIN and self.hparams.epoch_counter.current <= self.hparams.clean_epochs:
             return flow["clean_wav"]
         if flow.stage == sb.Stage.TRAIN and self.hparams.noisy_share and torch.rand(()) < self.hparams.noisy_share:
             return flow["noisy_wav"]
-        return flow[f"{self.hparams.input_signal}_wav"]
+        signal, share = flow[f"{self.hparams.input_signal}_wav"], self.hparams.observation_share
+        return (1 - share) * signal + share * flow["noisy_wav"] if share else signal
 
     @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
     def make_input(self, flow):
@@ -242,6 +246,12 @@ class MimicBrain(sb.Brain):
                 f"{str(error)[:400]}\nGive another --output_folder, or the settings of that run (its hyperparams.yaml)."
             ) from error
 
+    def freeze_optimizers(self, optimizers):
+        """None of them is left out; this is where gradients are whole, neither shortened nor cleared."""
+        norm = report.gradient_norm(self.optimizer) / self.scaler.get_scale()
+        self.terms.setdefault("gradient_norm", []).append(norm)
+        return optimizers
+
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
         last = self.hparams.number_of_epochs
@@ -259,6 +269,8 @@ class MimicBrain(sb.Brain):
             loss = self.compute_objectives(predictions, batch, stage)
         if any(metric in QUALITY for metric in self.metrics(stage)):
             self.submit_quality(predictions, stage)
+        if stage == sb.Stage.VALID:
+            self.reporter.look(predictions)
         if self.rates:
             self.count_errors(predictions)
         return loss.detach()
@@ -288,6 +300,7 @@ class MimicBrain(sb.Brain):
         stats.update(self.collect_scores(stage))
         if stage == sb.Stage.VALID:
             self.save_epoch(epoch, stats)
+            run_on_main(self.reporter.report_epoch, args=[epoch, self.lr, self.train_stats, stats])
         run_on_main(report.write_stage, args=[self, stage, epoch, stats])
 
     def collect_scores(self, stage):
@@ -410,6 +423,7 @@ def run(arguments):
         always_frozen = brain.is_frozen(name, hparams["number_of_epochs"])  # then a path brings it, not a checkpoint
         brain.checkpointer.add_recoverable(name, module, optional_load=always_frozen)
     brain.checkpointer.add_recoverable("stopwatch", brain.stopwatch, optional_load=True)
+    brain.reporter.choose(valid.data_ids)
     report.log_plan(brain)
     if "batch_sampler" in train_options:
         brain.train_sampler = train_options["batch_sampler"]
@@ -425,6 +439,9 @@ def run(arguments):
         brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
     made = closure(read_by_metrics(hparams["test_metrics"]), brain.makers, brain.aliases)
     run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
+    run_on_main(brain.reporter.finish, args=[hparams["output_folder"], hparams["test_annotation"]])
+    if hparams["export"] and if_main_process():
+        export_model(brain.modules, hparams, tokens, Path(hparams["output_folder"]) / "model")
     for pool in brain.pools.values():
         pool.close()
 

@@ -37,7 +37,7 @@ def chain(tmp_path_factory):
 
 
 def test_each_stage_leaves_what_it_promises(chain):
-    files = {"train_log.txt", "valid_stats.txt", "test_stats.txt", "log.txt", "env.log", "hyperparams.yaml", "train.py", "save"}
+    files = {"train_log.txt", "valid_stats.txt", "test_stats.txt", "log.txt", "env.log", "hyperparams.yaml", "train.py", "save", "model", "figures", "tensorboard"}
     for stage in ("pretrain_perceptual", "enhance_mimic", "robust_asr"):
         assert files <= {path.name for path in (chain / "results" / stage / "1").iterdir()}
     rows = (chain / "results/robust_asr/1/test_utterances.jsonl").read_text().splitlines()
@@ -128,6 +128,7 @@ def test_other_targets_and_decodings(chain, decoding):
         ("pretrain_perceptual", ["--ctc_weight=0"], "nothing would train"),
         ("pretrain_perceptual", ["--data_folder=gone", "--preset=mini"], "no such folder gone"),
         ("pretrain_perceptual", ["--lr_schedule=cosine"], "constant, step, linear"),
+        ("robust_asr", ["--observation_share=1.5"], "between 0"),
         ("nothing", [], "is a YAML file"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Using trained models: export, enhancement and transcription of files, scores of folders."""

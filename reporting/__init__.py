@@ -1,0 +1,1 @@
+"""What can be looked at and listened to: TensorBoard logs and figures."""

@@ -1,0 +1,9 @@
+"""Score enhanced speech: ``python score.py --clean clean/ noisy=noisy/ ours=out/``."""
+
+import sys
+
+from inference.command import carry_out
+from inference.score import parser, run
+
+if __name__ == "__main__":
+    sys.exit(carry_out(parser(), run))
