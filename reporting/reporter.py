@@ -4,11 +4,14 @@ import logging
 from pathlib import Path
 
 from speechbrain.utils.distributed import if_main_process
-from speechbrain.utils.train_logger import TensorboardLogger
 
 from scoring.scoreboard import Scoreboard
 
 logger = logging.getLogger(__name__)
+# SpeechBrain looks for torchvision as soon as its loggers are imported, and complains; nothing here would use it.
+logging.getLogger("speechbrain.utils.train_logger").addFilter(lambda record: "torchvision" not in record.getMessage())
+
+from speechbrain.utils.train_logger import TensorboardLogger  # noqa: E402
 
 UTTERANCES = 3  # that are shown at each validation
 WAVES = {"noisy": "noisy_wav", "enhanced": "enhanced_wav", "clean": "clean_wav"}  # panel -> prediction
@@ -29,7 +32,6 @@ class Reporter:
 
     def __init__(self, folder, tensorboard, figures, sample_rate):
         self.folder, self.figures, self.sample_rate = Path(folder), figures and if_main_process(), sample_rate
-        logging.getLogger("speechbrain.utils.train_logger").setLevel(logging.ERROR)  # torchvision is not needed here
         wanted = tensorboard and if_main_process()
         self.log = TensorboardLogger(str(self.folder / "tensorboard")) if wanted else None
         self.chosen, self.seen = set(), {}
