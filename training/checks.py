@@ -1,6 +1,7 @@
 """Checks of a stage's lists before anything slow begins."""
 
 from errors import RecipeError
+from training.bad_sound import ACTIONS
 from training.decoding import check_decoding
 
 SIGNALS = ("noisy", "clean", "clean_noisy_phase", "enhanced")
@@ -10,6 +11,7 @@ METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", "wer", "cer", "per")
 
 def check_stage(hparams):
     """RecipeError for the first thing in the settings that cannot be meant."""
+    one_of("on_bad_utterance", hparams["on_bad_utterance"], ACTIONS)
     check_names(hparams, "frozen_models")
     check_names(hparams, "unfrozen_models")
     one_of("input_signal", hparams["input_signal"], SIGNALS)

@@ -9,6 +9,7 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from errors import RecipeError
+from training.overrides import checked
 
 PRESETS = ("mini", "published")
 
@@ -27,8 +28,11 @@ def read_settings(arguments):
         )
     hparams_file, run_opts, text = RunOptions.from_command_line_args(arguments)
     overrides = parse_yaml(text, "command line") or {}
-    top_level = keys_of(hparams_file)
-    refuse_unknown(overrides, top_level)
+    if not isinstance(overrides, dict):
+        raise RecipeError(f"command line: {str(overrides)[:80]!r} is no override. Accepted: --key=value ...")
+    document = document_of(hparams_file)
+    refuse_unknown(overrides, list(document))
+    overrides = checked(overrides, document)
     preset = overrides.pop("preset", None) or ("published" if overrides.get("data_folder") else "mini")
     if preset not in PRESETS:
         raise RecipeError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")
@@ -48,16 +52,19 @@ def parse_yaml(text, where):
     """Plain YAML (no Python objects) -> dict; RecipeError names the place."""
     try:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise RecipeError(f"{where}: this is not YAML: {error}") from error
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 is read as a date
+        raise RecipeError(f"{where}: this is not YAML of plain values: {error}") from error
 
 
-def keys_of(hparams_file):
-    """Top-level keys of an hparams file, without building anything."""
+def document_of(hparams_file):
+    """The YAML of an hparams file with its tags, nothing built."""
     try:
-        return list(ruamel.yaml.YAML().load(Path(hparams_file).read_text(encoding="utf-8")))
-    except YAMLError as error:
+        document = ruamel.yaml.YAML().load(Path(hparams_file).read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{hparams_file}: this is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"{hparams_file}: holds no keys. Give one of the YAML files in hparams/.")
+    return document
 
 
 def refuse_unknown(overrides, known):
