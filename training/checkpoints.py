@@ -3,7 +3,6 @@
 import logging
 import os
 import pathlib
-import pickle
 import shutil
 import zipfile
 
@@ -18,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 HIDDEN = "SAVING+"  # being written, or being deleted
 DAMAGED = "DAMAGED+"
-LOAD_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError)  # what torch.load and loaders raise
+LOAD_ERRORS = (RuntimeError, EOFError, KeyError, ValueError)  # of parameters that fit no module
 
 
 class WholeCheckpointer(Checkpointer):

@@ -31,6 +31,8 @@ class RunState:
 
     def begin(self, device):
         """Begin a stage with empty statistics, or with those of a checkpoint inside it."""
+        if self._resumed is None:
+            self._generators = None  # of a checkpoint after the epoch's last batch: nobody asked for them
         resumed, self._resumed = self._resumed or {"terms": {}, "counts": {}}, None
         self.terms = {name: list(values.to(device).unbind()) for name, values in resumed["terms"].items()}
         self.counts = Counter(resumed["counts"])

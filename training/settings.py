@@ -12,6 +12,8 @@ from errors import RecipeError
 from training.overrides import checked
 
 PRESETS = ("mini", "published")
+# What networks raise that get sizes which do not go together. HyperPyYAML wraps some of it into the class of the cause.
+BUILD_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError)
 
 
 def read_settings(arguments):
@@ -53,7 +55,11 @@ def parse_yaml(text, where):
     try:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 is read as a date
-        raise RecipeError(f"{where}: this is not YAML of plain values: {error}") from error
+        problem = getattr(error, "problem", None) or error
+        raise RecipeError(
+            f"{where}: this is not YAML of plain values: {problem}, in\n{text[:400]}\nEach key once, as --key=value; "
+            "tags (!new:, !ref, ...) belong into YAML files."
+        ) from error
 
 
 def document_of(hparams_file):
@@ -81,7 +87,7 @@ def build(hparams_file, overrides):
     try:
         with open(hparams_file, encoding="utf-8") as stream:
             return load_hyperpyyaml(stream, overrides)
-    except (ValueError, TypeError, KeyError) as error:
+    except BUILD_ERRORS as error:
         cause = error.__cause__ or error
         if isinstance(cause, RecipeError):
             raise cause from None

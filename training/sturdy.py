@@ -1,5 +1,7 @@
 """A Brain that survives: signals, resumption to the last digit, steps that are not finite, sound that cannot be read."""
 
+import pickle
+
 import torch
 from speechbrain.core import INTRA_EPOCH_CKPT_FLAG, Brain
 from speechbrain.utils.distributed import run_on_main
@@ -37,6 +39,11 @@ class SturdyBrain(Brain):
         run_on_main(self.checkpointer.set_damaged_aside)
         try:
             super().on_fit_start()
+        except pickle.UnpicklingError as error:
+            raise RecipeError(
+                f"{self.hparams.output_folder}/save: the newest checkpoint holds more than tensors and plain values, which "
+                f"is never loaded, for it could run anything: {str(error)[-200:]}\nRemove it if it is not your own."
+            ) from error
         except LOAD_ERRORS as error:
             raise RecipeError(
                 f"{self.hparams.output_folder} holds a run with other modules or sizes, which cannot be resumed:\n"
