@@ -15,8 +15,9 @@ COUNTS = {
 }  # fmt: skip
 ABOVE_ZERO = {"lr", "max_seconds", "batch_seconds", "win_length", "hop_length", "asr_hop_length", "max_grad_norm"}
 SHARES = {"noisy_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
-# Keys that hold a number or a list and may be null all the same.
+# Keys that have a value in some YAML file and may be null all the same.
 NULL_TOO = {
+    "select_by", "augment_noise", "enhanced_folder",
     "ctc_weight", "seq_weight", "enhance_weight", "mimic_weight", "mimic_ratio", "ctc_epochs", "augment_speeds",
     "batch_seconds", "frozen_models", "unfrozen_models",
 }  # fmt: skip
@@ -34,7 +35,7 @@ def checked(overrides, document):
 
 def checked_value(key, value, default):
     """One override; ``default`` is the YAML's value."""
-    if value is None and (default is None or key in NULL_TOO or isinstance(default, str) or is_reference(default)):
+    if value is None and (default is None or key in NULL_TOO or key.endswith("_path")):
         return value
     if isinstance(default, list) and not is_tagged(default):
         return checked_list(key, value, default)
