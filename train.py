@@ -33,7 +33,7 @@ from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.handover import hand_over
 from training.locking import only_run_in
 from training.memory import Memory
-from training.run_state import seed_generators
+from training.run_state import be_deterministic, seed_generators
 from training.settings import build, read_settings
 from training.sturdy import SturdyBrain, is_whole_epoch
 from training.tokens import build_tokens
@@ -411,6 +411,8 @@ def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     report.quieten()
+    if hparams["deterministic"]:
+        be_deterministic()
     logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])
 
 
