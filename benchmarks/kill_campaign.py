@@ -8,6 +8,10 @@ Logs, figures by utterance and parameters must then be those of the undisturbed 
 """
 
 import argparse
+import importlib
+import itertools
+import multiprocessing
+import os
 import random
 import shutil
 import subprocess
@@ -20,61 +24,97 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("pretrain_perceptual", "enhance_mimic", "robust_asr")
+EPOCHS = 3
 TINY = [
-    "--mini_sizes={n_train: 12, n_valid: 4, n_test: 4}", "--number_of_epochs=3", "--precision=fp32", "--noprogressbar",
+    "--mini_sizes={n_train: 12, n_valid: 4, n_test: 4}", f"--number_of_epochs={EPOCHS}", "--precision=fp32", "--noprogressbar",
     "--batch_seconds=10", "--ckpt_interval_steps=2",
 ]  # fmt: skip
 KILLS_A_TRIAL = 3
+FORK = "train"  # module that is imported once, in this process, for --fork
 LIMIT = 600  # s a run may take
 
 
-def start(folder, stage, options=()):
+def start(folder, stage):
     """Start a stage in a folder of its own."""
     for name in ("hparams", "models"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    command = [sys.executable, str(ROOT / "train.py"), f"hparams/{stage}.yaml", *TINY, *options]
+    arguments = [f"hparams/{stage}.yaml", *TINY]
     with open(folder / "output.txt", "a") as output:
+        if FORK in sys.modules:
+            return Forked(folder, arguments, output)
+        command = [sys.executable, str(ROOT / "train.py"), *arguments]
         return subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
 
 
-def finish(folder, stage, options=()):
-    """Run a stage to its end; returns the seconds."""
-    begin = time.monotonic()
-    code = start(folder, stage, options).wait(timeout=LIMIT)
-    if code:
-        raise SystemExit(f"{stage} ended with {code}:\n{(folder / 'output.txt').read_text()[-3000:]}")
+class Forked:
+    """A process that begins where this one is: everything imported, nothing computed. As ``subprocess.Popen``."""
+
+    def __init__(self, folder, arguments, output):
+        context = multiprocessing.get_context("fork")
+        self._process = context.Process(target=self._run, args=(folder, arguments, output))
+        self._process.start()
+        self.kill = self._process.kill
+
+    @staticmethod
+    def _run(folder, arguments, output):
+        os.chdir(folder)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output.fileno(), stream.fileno())
+        sys.exit(sys.modules[FORK].main(arguments))
+
+    def poll(self):
+        """Exit code, or None."""
+        return self._process.exitcode
+
+    def wait(self, timeout=None):
+        """Exit code after the end."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
+
+def finish(folder, stage):
+    """Run a stage to its end; returns the seconds that its work took, without the imports."""
+    process, begin = start(folder, stage), None
+    while process.poll() is None:
+        if begin is None and is_running(folder, stage):
+            begin = time.monotonic()
+        time.sleep(0.01)
+    if process.wait():
+        raise SystemExit(f"{stage} ended with {process.wait()}:\n{(folder / 'output.txt').read_text()[-3000:]}")
     return time.monotonic() - begin
 
 
-def is_synthesizing(folder, stage):
+def is_synthesizing(folder, stage, epoch):
     """Whether the corpus is being made."""
     return (folder / "mini_corpus/started.json").exists() and not (folder / "mini_corpus/complete.json").exists()
 
 
-def is_running(folder, stage):
-    """Whether the run has begun its work."""
-    return (folder / "results" / stage / "1" / "run.json").exists()
+def is_running(folder, stage, epoch=0):
+    """Whether the run is at work and so many epochs are behind it."""
+    results = folder / "results" / stage / "1"
+    log = results / "train_log.txt"
+    done = log.read_text().count("\n") if log.exists() else 0
+    return (results / "run.json").exists() and done >= epoch
 
 
-def is_saving(folder, stage):
+def is_saving(folder, stage, epoch):
     """Whether a checkpoint is half written."""
     return any((folder / "results" / stage / "1" / "save").glob("SAVING+*"))
 
 
-# Name of the moment -> (what to wait for, s of which a random share passes after it; None: the rest of the run)
+# Name of the moment -> (what to wait for, s of which a random share passes after it; None: what an epoch takes)
 MOMENTS = {"synthesis": (is_synthesizing, 1.0), "anywhere": (is_running, None), "saving": (is_saving, 0.02)}
 
 
 def kill_once(folder, stage, moment, seconds, draw):
     """Start a run and kill it at a moment. Returns whether it was alive then."""
     waits_for, span = MOMENTS[moment]
-    process = start(folder, stage)
+    process, epoch = start(folder, stage), draw.randrange(EPOCHS)
     begin = time.monotonic()
-    while process.poll() is None and not waits_for(folder, stage) and time.monotonic() - begin < LIMIT:
+    while process.poll() is None and not waits_for(folder, stage, epoch) and time.monotonic() - begin < LIMIT:
         time.sleep(0.001)
-    rest = max(seconds - (time.monotonic() - begin), 0.5) if span is None else span
-    time.sleep(draw.uniform(0, rest))
+    time.sleep(draw.uniform(0, seconds / EPOCHS if span is None else span))
     alive = process.poll() is None
     process.kill()
     process.wait()
@@ -115,7 +155,7 @@ def trial(folder, reference, stage, moments, seconds, draw):
         shutil.copytree(reference / "mini_corpus", folder / "mini_corpus")
         for earlier in STAGES[: STAGES.index(stage)]:
             shutil.copytree(reference / "results" / earlier, folder / "results" / earlier)
-    kills = [moment for moment in moments if kill_once(folder, stage, moment, seconds, draw)]
+    kills = list(itertools.takewhile(lambda moment: kill_once(folder, stage, moment, seconds, draw), moments))
     finish(folder, stage)
     wrong = differences(figures(folder, stage), figures(reference, stage))
     if not same_corpus(folder / "mini_corpus", reference / "mini_corpus"):
@@ -156,7 +196,10 @@ def main():
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--folder", type=Path, help="kept, with the trials that differ (default: a temporary one)")
+    parser.add_argument("--fork", action="store_true", help="import torch once for all runs (on a busy machine)")
     options = parser.parse_args()
+    if options.fork:
+        importlib.import_module(FORK)
     with tempfile.TemporaryDirectory() as temporary:
         counts, lost, trials = campaign(options.folder or Path(temporary), options.kills, options.seed)
     for (stage, moment), count in sorted(counts.items()):
