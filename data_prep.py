@@ -2,18 +2,21 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
 from corpus import own_corpus, speech_sources, voicebank
 from corpus.audio import write_text
 from corpus.fingerprint import fingerprint, is_current, write_stamp
+from corpus.layout import MAX_SECONDS
 from corpus.manifests import survey
 from corpus.pronunciations import Lexicon, lexicon_files
 from errors import RecipeError
 
+logger = logging.getLogger(__name__)
+
 VALID_SPEAKERS = ("p226", "p287")  # VoiceBank: a man and a woman; any two training speakers would do
-MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
 
 
 def prepare(
@@ -23,19 +26,24 @@ def prepare(
     extra_lexicon=None,
     test_speakers=None,
     max_seconds=MAX_SECONDS,
+    on_bad_utterance="error",
 ):
     """Write ``train.json``, ``valid.json`` and ``test.json`` into ``save_folder`` and return their paths by name.
 
     ``data_folder`` holds VoiceBank's folders and is left as it is. The validation speakers are withheld from the
     training folders; ``test_speakers`` (default: all) narrows the test. Files are checked all at once, and
-    one RecipeError names what is wrong. While data and settings stay the same the manifests are used again.
+    one RecipeError names what is wrong; with ``on_bad_utterance="skip"`` utterances whose files are at fault are left
+    out, counted in a warning and listed in ``bad_utterances.txt``. While data and settings stay the same the manifests
+    are used again.
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
     valid_speakers, test_speakers = names(valid_speakers), names(test_speakers)
+    if on_bad_utterance not in ("error", "skip"):
+        raise RecipeError(f"on_bad_utterance: {on_bad_utterance!r} is not one of error, skip.")
     if not data_folder.is_dir():
         raise RecipeError(f"data_folder: no such folder {data_folder}. Get a corpus: python data_prep.py --help")
     paths = {name: save_folder / f"{name}.json" for name in ("train", "valid", "test")}
-    settings = {"valid": valid_speakers, "test": test_speakers, "max_seconds": max_seconds}
+    settings = {"valid": valid_speakers, "test": test_speakers, "max_seconds": max_seconds, "bad": on_bad_utterance}
     mark = fingerprint(data_folder, settings, lexicon_files(extra_lexicon))
     stamp = save_folder / "manifests.stamp.json"
     if not is_current(stamp, mark, paths.values()):
@@ -55,6 +63,8 @@ def names(speakers):
 def _surveyed(data_folder, save_folder, lexicon, settings):
     """Return the manifests of a corpus that has no problem; leave word lists to look at in ``save_folder``."""
     result = survey(data_folder, lexicon, settings["valid"], settings["test"], settings["max_seconds"])
+    if settings["bad"] == "skip":
+        result.files = _left_out(result.files, save_folder)
     template = save_folder / "unknown_words.txt"
     problems = result.message(data_folder, template)
     if result.unknown_words:
@@ -64,6 +74,15 @@ def _surveyed(data_folder, save_folder, lexicon, settings):
     derived = (f"{word} {' '.join(phones)}\n" for word, phones in sorted(lexicon.derived.items()))
     write_text(save_folder / "derived_words.txt", "".join(derived))
     return result.manifests
+
+
+def _left_out(problems, save_folder):
+    """List the problems of files in ``bad_utterances.txt`` and say how many there are; none is left to stop for."""
+    path = save_folder / "bad_utterances.txt"
+    write_text(path, "".join(f"{problem}\n" for problem in problems))
+    if problems:
+        logger.warning("on_bad_utterance=skip: utterances with %d problem(s) are left out, see %s", len(problems), path)
+    return []
 
 
 def _write(manifests, paths):

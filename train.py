@@ -5,7 +5,7 @@ The YAML file says which modules, losses and metrics a stage has; nothing here k
 
 import logging
 import sys
-from pathlib import Path
+from contextlib import ExitStack
 
 import speechbrain as sb
 import torch
@@ -21,16 +21,21 @@ from reporting.reporter import Reporter
 from scoring.pool import MetricPool
 from scoring.scoreboard import Scoreboard, gather_records
 from scoring.words import ErrorRates
-from training import freezing, report
+from training import freezing, report, stopping
+from training.bad_sound import collate
 from training.checkpoints import average
 from training.checks import check_stage
 from training.cost import Stopwatch, write_cost
 from training.data import batches_by_duration, build_dataset
 from training.decoding import as_lists, strip_after_end
+from training.disk_space import NO_ROOM
 from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.handover import hand_over
+from training.locking import only_run_in
 from training.memory import Memory
+from training.run_state import be_deterministic, seed_generators
 from training.settings import build, read_settings
+from training.sturdy import SturdyBrain, is_whole_epoch
 from training.tokens import build_tokens
 
 logger = logging.getLogger(__name__)
@@ -39,7 +44,7 @@ QUALITY = {"pesq": ["pesq"], "stoi": ["stoi"], "estoi": ["estoi"], "composite": 
 WORDS = {"wer": "word", "cer": "char", "per": "phone"}
 
 
-class MimicBrain(sb.Brain):
+class MimicBrain(SturdyBrain):
     """One training loop for all stages: it computes what the listed losses and metrics read."""
 
     def __init__(self, *args, tokens, **kwargs):
@@ -50,7 +55,7 @@ class MimicBrain(sb.Brain):
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
-        self.decode, self.held, self.balance = None, set(), {}
+        self.decode, self.held = None, set()
         self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
@@ -176,7 +181,7 @@ class MimicBrain(sb.Brain):
         """Weighted sum of the losses that train; each is kept for the statistics."""
         values = {name: loss.function(*predictions.take(loss.reads)) for name, loss in self.losses.items()}
         for name, value in values.items():
-            self.terms.setdefault(name, []).append(value.detach())
+            self.state.terms.setdefault(name, []).append(value.detach())
         epoch = self.hparams.epoch_counter.current
         return sum(
             self.weighted(name, values, predictions, stage)
@@ -190,22 +195,24 @@ class MimicBrain(sb.Brain):
         if loss.gradient_ratio is None:
             return loss.weight * value
         if stage != sb.Stage.TRAIN or not predictions[loss.at].requires_grad:
-            return self.balance.get(name, 0.0) * value.detach()
+            return self.state.balance.get(name, 0.0) * value.detach()
         anchor = values[loss.balance_against]
         term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio)
-        self.balance[name] = weight.detach()
-        self.terms.setdefault(f"{name}_weight", []).append(weight.detach())
+        if weight.isfinite():
+            self.state.balance[name] = weight.detach()
+        self.state.terms.setdefault(f"{name}_weight", []).append(weight.detach())
         return term
 
     # Freezing, learning rate, random numbers
 
     def on_stage_start(self, stage, epoch=None):
         """Begin the statistics; set the learning rate and what is frozen."""
-        self.terms, self.board = {}, Scoreboard()
+        self.state.begin(self.device)
+        self.board = Scoreboard()
         self.rates = {unit: ErrorRates((unit,)) for m, unit in WORDS.items() if m in self.metrics(stage)}
         if stage != sb.Stage.TRAIN:
             return
-        torch.manual_seed(self.hparams.seed * 1000 + epoch)  # a resumed run draws what an uninterrupted one draws
+        seed_generators(self.hparams.seed * 1000 + epoch)  # a resumed run draws what an uninterrupted one draws
         self.frozen = [name for name in self.modules if self.is_frozen(name, epoch)]
         self.lr = self.hparams.lr_annealing(epoch)[0]
         for optimizer in self.optimizers_dict.values():
@@ -234,23 +241,14 @@ class MimicBrain(sb.Brain):
 
     def on_fit_batch_start(self, batch, should_step):
         """Frozen modules first: nothing may move in them."""
+        super().on_fit_batch_start(batch, should_step)
         self.apply_freezing()
 
     def on_fit_start(self):
-        """Resume, or say that this folder's run was another one."""
-        try:
-            super().on_fit_start()
-        except RuntimeError as error:
-            raise RecipeError(
-                f"{self.hparams.output_folder} holds a run with other modules or sizes, which cannot be resumed:\n"
-                f"{str(error)[:400]}\nGive another --output_folder, or the settings of that run (its hyperparams.yaml)."
-            ) from error
-
-    def freeze_optimizers(self, optimizers):
-        """None of them is left out; this is where gradients are whole, neither shortened nor cleared."""
-        norm = report.gradient_norm(self.optimizer) / self.scaler.get_scale()
-        self.terms.setdefault("gradient_norm", []).append(norm)
-        return optimizers
+        """Resume; what the log tells of epochs that must be done again is dropped."""
+        super().on_fit_start()
+        log = self.hparams.train_logger.save_file
+        run_on_main(report.forget_epochs_after, args=[log, self.hparams.epoch_counter.current])
 
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
@@ -264,6 +262,8 @@ class MimicBrain(sb.Brain):
 
     def evaluate_batch(self, batch, stage):
         """Losses now; quality in other processes while the next batch is computed."""
+        if self.bad_batch(batch):
+            return torch.tensor(torch.nan)
         with self.evaluation_ctx:
             predictions = self.compute_forward(batch, stage)
             loss = self.compute_objectives(predictions, batch, stage)
@@ -292,16 +292,18 @@ class MimicBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log means; after validation also save."""
-        stats = {"loss": stage_loss, **report.means(self.terms)}
+        stats = {"loss": stage_loss, **report.means(self.state.terms), **self.counted()}
         if stage == sb.Stage.TRAIN:
             self.stopwatch.stop()
-            self.train_stats = {**stats, "lr": self.lr}
+            self.state.train_stats = self.state.train_stats or {**stats, "lr": self.lr}
             return
         stats.update(self.collect_scores(stage))
-        if stage == sb.Stage.VALID:
-            self.save_epoch(epoch, stats)
-            run_on_main(self.reporter.report_epoch, args=[epoch, self.lr, self.train_stats, stats])
-        run_on_main(report.write_stage, args=[self, stage, epoch, stats])
+        with self.stopper.held():
+            run_on_main(report.write_stage, args=[self, stage, epoch, stats])
+            if stage == sb.Stage.VALID:  # saved behind the reports: a run killed between them does both again
+                run_on_main(self.reporter.report_epoch, args=[epoch, self.lr, self.state.train_stats, stats])
+                self.save_epoch(epoch, stats)
+                self.epoch_kept = True
 
     def collect_scores(self, stage):
         """Scores of all utterances of all ranks, each counted once."""
@@ -324,6 +326,7 @@ class MimicBrain(sb.Brain):
             num_to_keep=self.hparams.checkpoint_avg,
             importance_keys=[lambda checkpoint: checkpoint.meta["unixtime"]],
             keep_recent=False,
+            ckpt_predicate=is_whole_epoch,
             **kinds,
         )
 
@@ -331,7 +334,7 @@ class MimicBrain(sb.Brain):
         """Put the averaged (or selected) checkpoints into the modules, as they will be handed over."""
         best, n = self.hparams.select_by, self.hparams.checkpoint_avg
         key = {"max_key": best} if best in ("pesq", "stoi", "estoi") else {"min_key": best} if best else {}
-        found = self.checkpointer.find_checkpoints(max_num_checkpoints=n, **key)
+        found = self.checkpointer.find_checkpoints(max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **key)
         if self.test_only and not found and self.hparams.number_of_epochs:
             raise RecipeError(
                 f"{self.hparams.output_folder}/save holds no checkpoint to score. Train first, without --test_only; "
@@ -340,6 +343,7 @@ class MimicBrain(sb.Brain):
         for name, module in self.modules.items():
             if found and name in found[0].paramfiles and any(True for _ in module.parameters()):
                 getattr(module, "module", module).load_state_dict(average(found, name))
+        self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
         logger.info("Scoring the mean of %d checkpoints: epochs %s", len(found), [c.meta.get("epoch") for c in found])
 
     def on_evaluate_start(self, max_key=None, min_key=None):
@@ -369,14 +373,14 @@ def modules_in_use(hparams):
 def dataio_prep(hparams, tokens):
     """Datasets of the three manifests, and the loader options of training."""
     common = [hparams["data_folder"], tokens, hparams["sample_rate"]]
-    order, n = hparams["sorting"], hparams["debug_utterances"]
-    train = build_dataset(hparams["train_annotation"], *common, order, n)
-    valid = build_dataset(hparams["valid_annotation"], *common, "ascending", n)
-    test = build_dataset(hparams["test_annotation"], *common, "ascending", n)
+    order, n, longest = hparams["sorting"], hparams["debug_utterances"], hparams["max_seconds"]
+    train = build_dataset(hparams["train_annotation"], *common, order, n, longest)
+    valid = build_dataset(hparams["valid_annotation"], *common, "ascending", n, longest)
+    test = build_dataset(hparams["test_annotation"], *common, "ascending", n, longest)
     options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
     if hparams["batch_seconds"]:
         options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])}
-    return train, valid, test, {**options, "num_workers": hparams["num_workers"]}
+    return train, valid, test, {**options, "num_workers": hparams["num_workers"], "collate_fn": collate}
 
 
 def prepare_data(hparams):
@@ -386,12 +390,12 @@ def prepare_data(hparams):
         run_on_main(synthesize_mini_corpus, args=[hparams["mini_folder"]], kwargs=hparams["mini_sizes"])
     if hparams["skip_prep"]:
         return
-    options = {key: hparams[key] for key in ("valid_speakers", "extra_lexicon")}
+    options = {key: hparams[key] for key in ("valid_speakers", "extra_lexicon", "max_seconds", "on_bad_utterance")}
     run_on_main(prepare, args=[hparams["data_folder"], hparams["manifest_folder"]], kwargs=options)
 
 
-def set_up(arguments):
-    """Command line -> (hparams, run options), checked, with the run's folder made."""
+def checked_settings(arguments):
+    """Command line -> (hparams, run options, what the folder's record needs), checked before anything is written."""
     hparams_file, run_opts, overrides, preset = read_settings(arguments)
     hparams = build(hparams_file, overrides)
     check_stage(hparams)
@@ -399,35 +403,40 @@ def set_up(arguments):
     hparams["loads"] = {name: source for name, source in hparams["loads"].items() if name in hparams["modules"]}
     for name, source in hparams["loads"].items():
         source.check(name)
+    return hparams, run_opts, (hparams_file, report.as_yaml(overrides), preset)
+
+
+def open_folder(hparams, run_opts, hparams_file, overrides, preset):
+    """The run's folder with the record of its settings."""
     sb.utils.distributed.ddp_init_group(run_opts)
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, report.as_yaml(overrides))
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     report.quieten()
+    if hparams["deterministic"]:
+        be_deterministic()
     logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])
-    return hparams, run_opts
 
 
-def run(arguments):
-    """Train, hand over and score one stage."""
-    hparams, run_opts = set_up(arguments)
-    prepare_data(hparams)
-    targets = [hparams["targets"], hparams["token_folder"], hparams["train_annotation"], hparams["output_neurons"]]
-    run_on_main(build_tokens, args=targets)
-    tokens = build_tokens(*targets)
+def build_brain(hparams, run_opts, tokens, stopper):
+    """The Brain with its modules where they shall start from, known to the checkpointer."""
     for name, source in hparams["loads"].items():
         source.load(name, hparams["modules"][name])
-    train, valid, test, train_options = dataio_prep(hparams, tokens)
     brain = MimicBrain(
-        hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens
+        hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens, stopper=stopper
     )
     for name, module in brain.modules.items():
         always_frozen = brain.is_frozen(name, hparams["number_of_epochs"])  # then a path brings it, not a checkpoint
         brain.checkpointer.add_recoverable(name, module, optional_load=always_frozen)
     brain.checkpointer.add_recoverable("stopwatch", brain.stopwatch, optional_load=True)
-    brain.reporter.choose(valid.data_ids)
     report.log_plan(brain)
-    if "batch_sampler" in train_options:
-        brain.train_sampler = train_options["batch_sampler"]
-    scoring_options = {"batch_size": hparams["valid_batch_size"]}
+    return brain
+
+
+def train_and_score(brain, hparams, tokens):
+    """Fit, hand over, test."""
+    train, valid, test, train_options = dataio_prep(hparams, tokens)
+    brain.train_sampler = train_options.get("batch_sampler")
+    brain.reporter.choose(valid.data_ids)
+    scoring_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate}
     brain.fit(
         hparams["epoch_counter"], train, valid, train_loader_kwargs=train_options, valid_loader_kwargs=scoring_options
     )
@@ -437,22 +446,52 @@ def run(arguments):
     for name in hparams["score_sets"]:
         brain.scored_set = name
         brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
+
+
+def leave_results(brain, hparams, tokens):
+    """Cost, summary and the model folder of a finished run."""
     made = closure(read_by_metrics(hparams["test_metrics"]), brain.makers, brain.aliases)
     run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
     run_on_main(brain.reporter.finish, args=[hparams["output_folder"], hparams["test_annotation"]])
     if hparams["export"] and if_main_process():
         export_model(brain.modules, hparams, tokens, Path(hparams["output_folder"]) / "model")
-    for pool in brain.pools.values():
-        pool.close()
+
+
+def run(arguments, stopper):
+    """Train, hand over and score one stage, alone in its folder."""
+    hparams, run_opts, record = checked_settings(arguments)
+    with ExitStack() as stack:
+        if if_main_process():
+            stack.enter_context(only_run_in(hparams["output_folder"]))
+        open_folder(hparams, run_opts, *record)
+        prepare_data(hparams)
+        targets = [hparams["targets"], hparams["token_folder"], hparams["train_annotation"], hparams["output_neurons"]]
+        run_on_main(build_tokens, args=targets)
+        tokens = build_tokens(*targets)
+        brain = build_brain(hparams, run_opts, tokens, stopper)
+        for pool in brain.pools.values():
+            stack.callback(pool.close)
+        train_and_score(brain, hparams, tokens)
+        leave_results(brain, hparams, tokens)
 
 
 def main(arguments):
-    """Exit code of a run: 0, or 2 after an error that the user can mend."""
+    """Exit code of a run: 0; 2 after an error that the user can mend; 143 or 130 after SIGTERM or Ctrl-C."""
+    stopper = stopping.Stopper()
     try:
-        run(arguments)
+        with stopper.installed():
+            run(arguments, stopper)
     except RecipeError as problem:
         print(f"train.py: {problem}", file=sys.stderr)
         return 2
+    except OSError as problem:
+        if problem.errno not in NO_ROOM:
+            raise
+        print(f"train.py: no room on the disk: {problem}. Make room; the same command goes on.", file=sys.stderr)
+        return 2
+    except stopping.Stopped as stop:
+        print(f"train.py: stopped by {stop}. The same command goes on from where it was.", file=sys.stderr)
+        return stop.exit_code
     return 0
 
 

@@ -1,6 +1,8 @@
 """Read and write mono sound files, never leaving a half-written one behind."""
 
+import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import soundfile
 
 from errors import RecipeError
 
+HEADER = 4096  # bytes; more than a wav file's header, one block of most file systems
 
 def read(path):
     """Read a sound file as ``(signal, rate)``: float32 ``[samples]`` within -1..1, and its rate in Hz.
@@ -34,6 +37,10 @@ def write(path, signal, rate):
     try:
         soundfile.write(str(aside), signal, rate, subtype="PCM_16", format="WAV")
         os.replace(aside, path)
+    except soundfile.LibsndfileError as problem:  # it keeps the system's reason to itself
+        if shutil.disk_usage(path.parent).free > 2 * len(signal) + HEADER:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from problem
     finally:
         aside.unlink(missing_ok=True)
 

@@ -52,7 +52,7 @@ def sound_problem(path):
     """Return ``(frames, problem)`` of a sound file: the header for PCM, the samples too for floating point."""
     try:
         info = soundfile.info(str(path))
-        if _announces_more(info):
+        if announces_more(info):
             return 0, "is cut short: its header announces more samples than it holds"
         if info.frames == 0:
             return 0, "holds no samples"
@@ -67,7 +67,7 @@ def sound_problem(path):
     return info.frames, None
 
 
-def _announces_more(info):
+def announces_more(info):
     """libsndfile notes in its log where the file ends before the ``data`` chunk does."""
     return any(line.startswith("data :") and "should be" in line for line in info.extra_info.splitlines())
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SAMPLE_RATE = 16000  # Hz, of every corpus that is trained on
+MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
 
 
 @dataclass(frozen=True)

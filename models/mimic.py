@@ -4,6 +4,8 @@ import torch
 
 from models.losses import distance_of, frame_mask, masked_mean
 
+FORMS = ("raw", "standardised", "unit_norm")
+
 
 def channel_deviation(x, lens, floor=1e-4):
     """Standard deviation of each channel (last dimension) of x [batch, time, ..., channels] over what is no padding."""

@@ -254,3 +254,16 @@ def test_real_voicebank_or_a_stand_in(tmp_path):
     entry = manifests["train"]["p287_001"]
     wav = entry["noisy_wav"].replace("{data_root}", str(corpus))
     assert entry["length"] == pytest.approx(soundfile.info(wav).duration)
+
+
+def test_bad_utterances_are_left_out_and_listed_on_demand(corpus, caplog):
+    write_corpus(corpus, {"p287_003": "Hello."})
+    path_of(corpus, "noisy", "p287_001").unlink()
+    soundfile.write(path_of(corpus, "clean", "p232_001"), sound("x", rate=8000), 8000)
+    assert "2 problem(s)" in complaint(corpus)
+    manifests = prepared(corpus, on_bad_utterance="skip")
+    assert list(manifests["train"]) == ["p287_002", "p287_003"] and list(manifests["test"]) == ["p257_001"]
+    listed = (corpus.parent / "save" / "bad_utterances.txt").read_text().splitlines()
+    assert len(listed) == 2 and "p287_001" in listed[0] and "2 problem(s) are left out" in caplog.text
+    assert "2 problem(s)" in complaint(corpus)  # the stricter setting looks again
+    assert "error, skip" in complaint(corpus, on_bad_utterance="ignore")

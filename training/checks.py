@@ -1,15 +1,29 @@
 """Checks of a stage's lists before anything slow begins."""
 
 from errors import RecipeError
+from models.losses import DISTANCES
+from models.mimic import FORMS
+from training.bad_sound import ACTIONS
+from training.data import ORDERS
 from training.decoding import check_decoding
+from training.tokens import KINDS
 
 SIGNALS = ("noisy", "clean", "clean_noisy_phase", "enhanced")
 SETS = ("valid", "test")
 METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", "wer", "cer", "per")
 
+CHOICES = {
+    "on_bad_utterance": ACTIONS, "sorting": ORDERS, "targets": KINDS, "enhance_loss": tuple(DISTANCES),
+    "mimic_loss": tuple(DISTANCES), "mimic_form": FORMS,
+}  # fmt: skip
+
 
 def check_stage(hparams):
     """RecipeError for the first thing in the settings that cannot be meant."""
+    for key, accepted in CHOICES.items():
+        if key in hparams:
+            one_of(key, hparams[key], accepted)
+    one_of("select_by", hparams["select_by"], selectable(hparams["valid_metrics"]))
     check_names(hparams, "frozen_models")
     check_names(hparams, "unfrozen_models")
     one_of("input_signal", hparams["input_signal"], SIGNALS)
@@ -23,6 +37,12 @@ def check_stage(hparams):
         raise RecipeError(f"observation_share: {share} is not between 0 (input_signal alone) and 1 (noisy speech alone).")
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
+
+
+def selectable(valid_metrics):
+    """What may pick checkpoints: a metric of the validation, or nothing."""
+    composite = ("csig", "cbak", "covl") if "composite" in valid_metrics else ()
+    return (None, "loss", *valid_metrics, *composite)
 
 
 def check_names(hparams, key):
@@ -57,4 +77,4 @@ def check_losses(hparams):
 def one_of(key, value, accepted):
     """RecipeError unless a value is among the accepted ones."""
     if value not in accepted:
-        raise RecipeError(f"{key}: {value!r} is not one of {', '.join(accepted)}.")
+        raise RecipeError(f"{key}: {value!r} is not one of {', '.join(map(str, accepted))}.")

@@ -4,15 +4,20 @@ import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 
-from corpus.audio import read
+from corpus.layout import MAX_SECONDS
 from errors import RecipeError
+from training.bad_sound import BadSound, read_checked
+from training.manifest import read_manifest
 
+SHORTEST = 0.1  # s; less has no frame left behind the judge's poolings
 ORDERS = ("ascending", "descending", "random", "original")
 
 
-def load_signal(path, sample_rate):
-    """A sound file -> tensor [samples] at the wanted rate (Hz)."""
-    signal, rate = read(path)
+def load_signal(path, sample_rate, longest=MAX_SECONDS):
+    """A sound file -> tensor [samples] at the wanted rate (Hz), or BadSound."""
+    signal, rate = read_checked(path, SHORTEST, longest)
+    if isinstance(signal, BadSound):
+        return signal
     signal = torch.from_numpy(signal)
     if rate != sample_rate:
         from torchaudio.functional import resample
@@ -21,11 +26,15 @@ def load_signal(path, sample_rate):
     return signal
 
 
-def build_dataset(annotation, data_root, tokens, sample_rate, sorting="original", smallest=None):
+def build_dataset(
+    annotation, data_root, tokens, sample_rate, sorting="original", smallest=None, longest=MAX_SECONDS
+):
     """A manifest (JSON) -> DynamicItemDataset with noisy_sig, clean_sig, tokens, words, phones and id."""
-    dataset = DynamicItemDataset.from_json(str(annotation), replacements={"data_root": str(data_root or "")})
-    dataset.add_dynamic_item(lambda path: load_signal(path, sample_rate), takes="noisy_wav", provides="noisy_sig")
-    dataset.add_dynamic_item(lambda path: load_signal(path, sample_rate), takes="clean_wav", provides="clean_sig")
+    dataset = DynamicItemDataset(read_manifest(annotation, data_root))
+    for kind in ("noisy", "clean"):
+        dataset.add_dynamic_item(
+            lambda path: load_signal(path, sample_rate, longest), takes=f"{kind}_wav", provides=f"{kind}_sig"
+        )
     dataset.add_dynamic_item(
         lambda text: torch.tensor(tokens.encode(text), dtype=torch.long), takes=tokens.field, provides="tokens"
     )

@@ -2,12 +2,13 @@
 
 import io
 import logging
+import re
 from pathlib import Path
 
 import ruamel.yaml
 import torch
 
-from corpus.audio import write
+from corpus.audio import write, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def write_stage(brain, stage, epoch, stats):
     """
     folder, name = Path(brain.hparams.output_folder), stage.name.lower()
     where = {"epoch": epoch, "lr": brain.lr} if epoch is not None else {"scored": brain.scored_set}
-    train = brain.train_stats if epoch is not None else None
+    train = brain.state.train_stats if epoch is not None else None
     brain.hparams.train_logger.log_stats(where, train_stats=train, **{f"{name}_stats": stats})
     if epoch is None:
         name = SCORED[brain.scored_set]
@@ -74,4 +75,18 @@ def write_stage(brain, stage, epoch, stats):
     intervals = brain.board.intervals()
     lines += [f"{key} 95% interval: {low:.3f} to {high:.3f}" for key, (low, high) in intervals.items()]
     text = "\n".join(lines + brain.board.not_scored_lines()) + "\n\n" + brain.board.table()
-    (folder / f"{name}_stats.txt").write_text(text + "\n", encoding="utf-8")
+    write_text(folder / f"{name}_stats.txt", text + "\n")
+
+
+def forget_epochs_after(log, epoch):
+    """Drop the lines of later epochs, and one cut short, from a log: a run that goes on writes them again."""
+    log = Path(log)
+    if log.exists():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        write_text(log, "".join(line for line in lines if line.endswith("\n") and epoch_of(line) <= epoch))
+
+
+def epoch_of(line):
+    """The epoch that a line of the log tells of; 0 for other lines."""
+    found = re.match(r"epoch: (\d+),", line)
+    return int(found[1]) if found else 0

@@ -9,8 +9,11 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from errors import RecipeError
+from training.overrides import checked
 
 PRESETS = ("mini", "published")
+# What networks raise that get sizes which do not go together. HyperPyYAML wraps some of it into the class of the cause.
+BUILD_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError)
 
 
 def read_settings(arguments):
@@ -27,8 +30,11 @@ def read_settings(arguments):
         )
     hparams_file, run_opts, text = RunOptions.from_command_line_args(arguments)
     overrides = parse_yaml(text, "command line") or {}
-    top_level = keys_of(hparams_file)
-    refuse_unknown(overrides, top_level)
+    if not isinstance(overrides, dict):
+        raise RecipeError(f"command line: {str(overrides)[:80]!r} is no override. Accepted: --key=value ...")
+    document = document_of(hparams_file)
+    refuse_unknown(overrides, list(document))
+    overrides = checked(overrides, document)
     preset = overrides.pop("preset", None) or ("published" if overrides.get("data_folder") else "mini")
     if preset not in PRESETS:
         raise RecipeError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")
@@ -48,16 +54,23 @@ def parse_yaml(text, where):
     """Plain YAML (no Python objects) -> dict; RecipeError names the place."""
     try:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise RecipeError(f"{where}: this is not YAML: {error}") from error
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 is read as a date
+        problem = getattr(error, "problem", None) or error
+        raise RecipeError(
+            f"{where}: this is not YAML of plain values: {problem}, in\n{text[:400]}\nEach key once, as --key=value; "
+            "tags (!new:, !ref, ...) belong into YAML files."
+        ) from error
 
 
-def keys_of(hparams_file):
-    """Top-level keys of an hparams file, without building anything."""
+def document_of(hparams_file):
+    """The YAML of an hparams file with its tags, nothing built."""
     try:
-        return list(ruamel.yaml.YAML().load(Path(hparams_file).read_text(encoding="utf-8")))
-    except YAMLError as error:
+        document = ruamel.yaml.YAML().load(Path(hparams_file).read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{hparams_file}: this is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"{hparams_file}: holds no keys. Give one of the YAML files in hparams/.")
+    return document
 
 
 def refuse_unknown(overrides, known):
@@ -74,7 +87,7 @@ def build(hparams_file, overrides):
     try:
         with open(hparams_file, encoding="utf-8") as stream:
             return load_hyperpyyaml(stream, overrides)
-    except (ValueError, TypeError, KeyError) as error:
+    except BUILD_ERRORS as error:
         cause = error.__cause__ or error
         if isinstance(cause, RecipeError):
             raise cause from None

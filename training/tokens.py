@@ -1,6 +1,7 @@
 """Targets of a recognizer: phones, characters or sentencepiece pieces, learned from the training manifest."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import sentencepiece
@@ -82,7 +83,9 @@ class PieceTokens:
     def __init__(self, kind, folder, train_annotation, output_neurons):
         model = Path(folder) / f"{output_neurons}_unigram.model"
         if not model.exists():
-            self._learn(folder, train_annotation, output_neurons)
+            with tempfile.TemporaryDirectory(dir=folder) as aside:  # sentencepiece writes in place
+                self._learn(aside, train_annotation, output_neurons)
+                (Path(aside) / model.name).replace(model)
         self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(model))
 
     def _learn(self, folder, annotation, output_neurons):
