@@ -35,7 +35,9 @@ def as_yaml(overrides):
 
 
 def quieten():
-    """Keep SpeechBrain's lines of every epoch away from the log: they tell a user nothing."""
+    """Keep SpeechBrain's lines of every epoch, and what libraries note while they work, away from the log."""
+    for name in ("matplotlib", "filelock", "PIL", "h5py", "numba"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("utils.checkpoints", "dataio.sampler", "nnet.schedulers", "utils.quirks"):
         logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
 
