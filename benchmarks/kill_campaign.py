@@ -27,7 +27,7 @@ STAGES = ("pretrain_perceptual", "enhance_mimic", "robust_asr")
 EPOCHS = 3
 TINY = [
     "--mini_sizes={n_train: 12, n_valid: 4, n_test: 4}", f"--number_of_epochs={EPOCHS}", "--precision=fp32", "--noprogressbar",
-    "--batch_seconds=10", "--ckpt_interval_steps=2",
+    "--batch_seconds=10", "--ckpt_interval_steps=2", "--figures=False", "--tensorboard=False",
 ]  # fmt: skip
 KILLS_A_TRIAL = 3
 FORK = "train"  # module that is imported once, in this process, for --fork

@@ -20,7 +20,7 @@ from benchmarks.kill_campaign import ROOT
 
 OPTIONS = [
     "--mini_sizes={n_train: 48, n_valid: 8, n_test: 8}", "--number_of_epochs=100000", "--pretrain_perceptual_path=null",
-    "--noprogressbar", "--num_workers=1", "--metric_jobs=1",
+    "--noprogressbar", "--num_workers=1", "--metric_jobs=1", "--figures=False",
 ]  # fmt: skip
 ALLOWED = 0.02  # growth of memory from the second quarter to the last
 EVERY = 2.0  # s between two looks

@@ -63,7 +63,7 @@ def summary_figure(title, log, records, annotation):
 
 def loss_panels(curves):
     """One painter for each quantity over the epochs: losses with both sets in one panel, then validation's metrics."""
-    skipped = {"lr", "gradient_norm"}
+    skipped = {"lr", "gradient_norm", "clipped_steps", "skipped_steps", "left_out"}
     names = [name for name in curves["train"] if name not in skipped and not name.endswith("_weight")]
     names += [name for name in curves["valid"] if name not in names]
     names += [name for name in ("gradient_norm",) if name in curves["train"]]

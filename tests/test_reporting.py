@@ -12,7 +12,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from reporting.reporter import Reporter
 from reporting.spectrograms import decibels, spectrogram_figure
 from reporting.summary import curves_of, grouped, points_of, summary_figure, with_conditions
-from training.report import gradient_norm
 
 LOG = """epoch: 1, lr: 1.0000e-03 - train loss: 2.5000e+00, train mimic: 5.0e-01 - valid loss: 1.5, valid pesq: 2.3
 epoch: 2, lr: 1.0000e-03 - train loss: 9.0, train mimic: 4.0e-01 - valid loss: 1.4, valid pesq: 2.4
@@ -84,9 +83,3 @@ def test_summary_groups_by_what_the_manifest_knows(tmp_path):
     assert sum("PESQ" in axes.get_title() for grid in made.subfigs for axes in grid.axes) == 3
     made.savefig(tmp_path / "summary.png")
     assert len(summary_figure("run", tmp_path / "log", records, tmp_path / "none.json").subfigs) == 1
-
-
-def test_gradient_norm_is_that_of_all_parameters():
-    x, y = torch.ones(3, requires_grad=True), torch.ones(1, requires_grad=True)
-    (2 * x.sum() + 2 * y.sum()).backward()
-    assert gradient_norm(torch.optim.SGD([x, y, torch.ones(2, requires_grad=True)], lr=1)) == 4

@@ -8,13 +8,13 @@ from errors import RecipeError
 # Whole numbers: the least accepted one. Keys that some YAML files lack are no fault.
 COUNTS = {
     "seed": 0, "number_of_epochs": 0, "batch_size": 1, "valid_batch_size": 1, "num_workers": 0, "debug_utterances": 1,
-    "unfreeze_epoch": 1, "checkpoint_avg": 1, "metric_jobs": 1, "ctc_epochs": 0, "output_neurons": 4, "beam_size": 1,
+    "unfreeze_epoch": 1, "checkpoint_avg": 1, "metric_jobs": 1, "ctc_epochs": 0, "clean_epochs": 0, "output_neurons": 4, "beam_size": 1,
     "sample_rate": 8000, "n_fft": 16, "n_mels": 1, "time_pooling": 1, "rnn_layers": 1, "rnn_neurons": 1,
     "dnn_neurons": 1, "enhance_dense": 1, "decoder_neurons": 1, "attention_channels": 1, "attention_kernel": 1,
     "judge_time_pooling": 1, "judge_rnn_layers": 1, "judge_rnn_neurons": 1, "judge_dnn_neurons": 1,
 }  # fmt: skip
 ABOVE_ZERO = {"lr", "max_seconds", "batch_seconds", "win_length", "hop_length", "asr_hop_length", "max_grad_norm"}
-SHARES = {"noisy_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
+SHARES = {"noisy_share", "observation_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
 # Keys that have a value in some YAML file and may be null all the same.
 NULL_TOO = {
     "select_by", "augment_noise", "enhanced_folder",

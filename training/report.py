@@ -21,12 +21,6 @@ def means(terms):
     return {name: values[values.isfinite()].mean().item() for name, values in stacked.items()}
 
 
-def gradient_norm(optimizer):
-    """Length of the gradient of all that an optimizer trains. Scalar."""
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    return torch.stack([gradient.norm() for gradient in gradients]).norm() if gradients else torch.zeros(())
-
-
 def as_yaml(overrides):
     """A dict as YAML text, for SpeechBrain's copy of the settings."""
     stream = io.StringIO()

@@ -73,6 +73,11 @@ def document_of(hparams_file):
     return document
 
 
+def keys_of(hparams_file):
+    """Top-level keys of an hparams file."""
+    return list(document_of(hparams_file))
+
+
 def refuse_unknown(overrides, known):
     """RecipeError for a key that the YAML does not have, with the nearest one that it has."""
     for key in overrides:
