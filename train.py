@@ -343,6 +343,7 @@ class MimicBrain(SturdyBrain):
         stats = {"loss": stage_loss, **report.means(ranks.gather_terms(self.state.terms)), **ranks.gather_counts(self.counted())}
         if stage == sb.Stage.TRAIN:
             self.stopwatch.stop()
+            ranks.share_buffers(self.modules)
             self.state.train_stats = self.state.train_stats or {**stats, "lr": self.lr}
             return
         stats.update(self.collect_scores(stage))

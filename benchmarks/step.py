@@ -72,7 +72,7 @@ class Timed(train.MimicBrain):
         super().on_stage_end(stage, stage_loss, epoch)
         self.spent[stage.name.lower()] += time.perf_counter() - self.since
         if stage == train.sb.Stage.TRAIN:
-            self.losses.append(self.train_stats["loss"])
+            self.losses.append(self.state.train_stats["loss"])
 
 
 def measure(arguments, plain):

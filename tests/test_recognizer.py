@@ -126,7 +126,7 @@ def test_a_stage_starts_from_it(tmp_path, monkeypatch):
     assert main([yaml, *write_manifests(tmp_path), *options, *small]) == 0
     given, left = torch.load(tmp_path / "asr/asr.ckpt"), torch.load(tmp_path / "out/src_embedding.ckpt")
     assert all(torch.equal(value, given[f"0.{key}"]) for key, value in left.items())
-    assert not torch.equal(torch.load(tmp_path / "out/ctc_output.ckpt")["w.weight"], given["3.w.weight"])
+    assert not torch.equal(torch.load(tmp_path / "out/attention_decoder.ckpt")["linear.w.weight"], given["4.w.weight"])
 
 
 @pytest.mark.parametrize(
