@@ -4,13 +4,14 @@ The YAML file says which modules, losses and metrics a stage has; nothing here k
 """
 
 import logging
+import random
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import speechbrain as sb
 import torch
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import ddp_barrier, if_main_process, run_on_main
 
 from corpus.mini import synthesize_mini_corpus
 from data_prep import prepare
@@ -22,12 +23,12 @@ from reporting.reporter import Reporter
 from scoring.pool import MetricPool
 from scoring.scoreboard import Scoreboard, gather_records
 from scoring.words import ErrorRates
-from training import freezing, report, stopping
+from training import freezing, ranks, report, stopping
 from training.bad_sound import collate
 from training.checkpoints import average
 from training.checks import check_stage
 from training.cost import Stopwatch, write_cost
-from training.data import batches_by_duration, build_dataset
+from training.data import batches_by_duration, build_dataset, tell_resampling
 from training.decoding import as_lists, strip_after_end
 from training.disk_space import NO_ROOM
 from training.flow import Flow, closure, makers_of, makes, modules_of
@@ -56,8 +57,10 @@ class MimicBrain(SturdyBrain):
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
-        self.decode, self.held = None, set()
+        self.decode, self.held, self.learning = None, set(), set()
         self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
+        if hasattr(self.hparams, "normalize"):  # it may hold statistics, and is not among the modules
+            self.hparams.normalize.to(self.device)
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
     # What a stage computes
@@ -82,6 +85,11 @@ class MimicBrain(SturdyBrain):
         flow.take(self.needed(stage))
         return flow
 
+    def network(self, name):
+        """A module to call: its DDP wrapper, which waits for the other ranks, only in steps that train it."""
+        module = self.modules[name]
+        return module if name in self.learning and torch.is_grad_enabled() else getattr(module, "module", module)
+
     @makes("noisy_wav", "lens")
     def make_noisy(self, flow):
         return flow.batch.noisy_sig
@@ -100,7 +108,7 @@ class MimicBrain(SturdyBrain):
 
     @makes("enhanced_wav", "enhanced_features", "mask", needs=["noisy_wav", "lens"], module="enhance_model")
     def make_enhanced(self, flow):
-        enhance = self.modules["enhance_model"]
+        enhance = self.network("enhance_model")
         if not self.remembers:
             return enhance(flow["noisy_wav"], synthesize=flow["synthesize"])
         wav = self.memory.recall(flow.batch.id, flow["noisy_wav"], flow["lens"], lambda signal: enhance(signal)[0])
@@ -117,16 +125,20 @@ class MimicBrain(SturdyBrain):
 
     def judge(self, features):
         """What the judge's tapped layers make of features."""
-        return self.modules[self.hparams.judge_name](features, taps=tuple(self.hparams.mimic_taps))
+        return self.network(self.hparams.judge_name)(features, taps=tuple(self.hparams.mimic_taps))
 
     @makes("signal", needs=["lens", "noisy_wav"])
     def make_signal(self, flow):
         if flow.stage == sb.Stage.TRAIN and self.hparams.epoch_counter.current <= self.hparams.clean_epochs:
             return flow["clean_wav"]
-        if flow.stage == sb.Stage.TRAIN and self.hparams.noisy_share and torch.rand(()) < self.hparams.noisy_share:
+        if flow.stage == sb.Stage.TRAIN and self.drawn() < self.hparams.noisy_share:
             return flow["noisy_wav"]
         signal, share = flow[f"{self.hparams.input_signal}_wav"], self.hparams.observation_share
         return (1 - share) * signal + share * flow["noisy_wav"] if share else signal
+
+    def drawn(self):
+        """A number in [0, 1) for this training step, the same on every rank: all of them must call the same networks."""
+        return random.Random(f"{self.hparams.seed} {self.hparams.epoch_counter.current} {self.step}").random()
 
     @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
     def make_input(self, flow):
@@ -141,11 +153,11 @@ class MimicBrain(SturdyBrain):
     @makes("encoded", needs=["input_wav"], module="src_embedding")
     def make_encoded(self, flow):
         features = self.hparams.compute_features(flow["input_wav"])
-        return self.modules["src_embedding"](self.hparams.normalize(features, flow["input_lens"]))
+        return self.network("src_embedding")(self.hparams.normalize(features, flow["input_lens"]))
 
     @makes("ctc_log_probs", needs=["encoded"], module="ctc_output")
     def make_ctc_log_probs(self, flow):
-        return self.modules["ctc_output"](flow["encoded"]).float().log_softmax(dim=-1)
+        return self.network("ctc_output")(flow["encoded"]).float().log_softmax(dim=-1)
 
     @makes("tokens_eos", "token_eos_lens", needs=["tokens"])
     def make_tokens_eos(self, flow):
@@ -154,7 +166,7 @@ class MimicBrain(SturdyBrain):
     @makes("seq_log_probs", needs=["encoded", "tokens_eos"], module="attention_decoder")
     def make_seq_log_probs(self, flow):
         tokens_bos, _ = self.with_token(flow, self.tokens.begin, at_end=False)
-        return self.modules["attention_decoder"](flow["encoded"].float(), flow["input_lens"], tokens_bos)
+        return self.network("attention_decoder")(flow["encoded"].float(), flow["input_lens"], tokens_bos)
 
     def with_token(self, flow, token, at_end):
         """Tokens [batch, length] with one more token before the first or behind the last of each utterance."""
@@ -184,11 +196,13 @@ class MimicBrain(SturdyBrain):
         for name, value in values.items():
             self.state.terms.setdefault(name, []).append(value.detach())
         epoch = self.hparams.epoch_counter.current
-        return sum(
+        total = sum(
             self.weighted(name, values, predictions, stage)
             for name, loss in self.losses.items()
             if loss.trains(epoch)
         ) + torch.zeros((), device=self.device)
+        self.state.terms.setdefault("loss", []).append(total.detach())
+        return total
 
     def weighted(self, name, values, predictions, stage):
         """One loss times its weight, or balanced by the length of its gradient."""
@@ -212,13 +226,23 @@ class MimicBrain(SturdyBrain):
         self.board = Scoreboard()
         self.rates = {unit: ErrorRates((unit,)) for m, unit in WORDS.items() if m in self.metrics(stage)}
         if stage != sb.Stage.TRAIN:
+            balance = {name: [weight] for name, weight in self.state.balance.items()}
+            self.state.balance = report.means(ranks.gather_terms(balance))
             return
-        seed_generators(self.hparams.seed * 1000 + epoch)  # a resumed run draws what an uninterrupted one draws
+        # A resumed run draws what an uninterrupted one draws; no rank draws what another one draws.
+        seed_generators(self.hparams.seed * 1000 + epoch + 10**9 * ranks.own_rank())
         self.frozen = [name for name in self.modules if self.is_frozen(name, epoch)]
+        self.learning = self.modules_of_losses(epoch) - set(self.frozen)
         self.lr = self.hparams.lr_annealing(epoch)[0]
         for optimizer in self.optimizers_dict.values():
             sb.nnet.schedulers.update_learning_rate(optimizer, self.lr)
         self.stopwatch.start()
+
+    def modules_of_losses(self, epoch):
+        """Names of the modules that the losses training in an epoch stand on."""
+        reads = [name for loss in self.losses.values() if loss.trains(epoch) for name in loss.reads]
+        found = closure(reads, self.makers, self.aliases)
+        return modules_of(found, self.makers) | ({self.hparams.judge_name} if "judged_enhanced" in found else set())
 
     def is_frozen(self, name, epoch):
         """Whether a module is frozen in an epoch."""
@@ -250,6 +274,29 @@ class MimicBrain(SturdyBrain):
         super().on_fit_start()
         log = self.hparams.train_logger.save_file
         run_on_main(report.forget_epochs_after, args=[log, self.hparams.epoch_counter.current])
+
+    def _wrap_distributed(self):
+        """As SpeechBrain, but for what always is frozen, and on the CPU too."""
+        last = self.hparams.number_of_epochs
+        for name, module in self.modules.items() if self.distributed_launch else ():
+            always_frozen = self.is_frozen(name, 1) and self.is_frozen(name, last)
+            if not always_frozen and any(p.requires_grad for p in module.parameters()):
+                partly = self.find_unused_parameters or name == self.hparams.judge_name  # its taps leave out the end
+                self.modules[name] = ranks.parallel(module, self.device, partly)
+
+    def _train_loader_specifics(self, dataset, options):
+        """Each rank its batches."""
+        if not self.distributed_launch:
+            return super()._train_loader_specifics(dataset, options)
+        options = ranks.deal(dataset, options, self.rank, even=True)
+        self.train_sampler = options["batch_sampler"]
+        return options
+
+    def make_dataloader(self, dataset, stage, **options):
+        """As SpeechBrain; each rank scores its share of the batches too."""
+        if self.distributed_launch and stage != sb.Stage.TRAIN:
+            options = ranks.deal(dataset, options, self.rank, even=False)
+        return super().make_dataloader(dataset, stage, **options)
 
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
@@ -293,12 +340,14 @@ class MimicBrain(SturdyBrain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log means; after validation also save."""
-        stats = {"loss": stage_loss, **report.means(self.state.terms), **self.counted()}
+        stats = {"loss": stage_loss, **report.means(ranks.gather_terms(self.state.terms)), **ranks.gather_counts(self.counted())}
         if stage == sb.Stage.TRAIN:
             self.stopwatch.stop()
+            ranks.share_buffers(self.modules)
             self.state.train_stats = self.state.train_stats or {**stats, "lr": self.lr}
             return
         stats.update(self.collect_scores(stage))
+        self.reporter.gather()
         with self.stopper.held():
             run_on_main(report.write_stage, args=[self, stage, epoch, stats])
             if stage == sb.Stage.VALID:  # saved behind the reports: a run killed between them does both again
@@ -333,6 +382,7 @@ class MimicBrain(SturdyBrain):
 
     def load_for_scoring(self):
         """Put the averaged (or selected) checkpoints into the modules, as they will be handed over."""
+        ddp_barrier()  # the last checkpoint is in its place
         best, n = self.hparams.select_by, self.hparams.checkpoint_avg
         key = {"max_key": best} if best in ("pesq", "stoi", "estoi") else {"min_key": best} if best else {}
         found = self.checkpointer.find_checkpoints(max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **key)
@@ -388,28 +438,40 @@ def prepare_data(hparams):
     """Synthesize the mini corpus where no data are given, and write the manifests."""
     if hparams["data_folder"] is None:
         hparams["data_folder"] = str(hparams["mini_folder"])
-        run_on_main(synthesize_mini_corpus, args=[hparams["mini_folder"]], kwargs=hparams["mini_sizes"])
+        if not hparams["skip_prep"]:
+            run_on_main(synthesize_mini_corpus, args=[hparams["mini_folder"]], kwargs=hparams["mini_sizes"])
     if hparams["skip_prep"]:
         return
     options = {key: hparams[key] for key in ("valid_speakers", "extra_lexicon", "max_seconds", "on_bad_utterance")}
     run_on_main(prepare, args=[hparams["data_folder"], hparams["manifest_folder"]], kwargs=options)
 
 
+def prepare_tokens(hparams):
+    """The tokens of a recognizer that is loaded whole, or those of the training manifest."""
+    if hparams.get("recognizer"):
+        return hparams["recognizer"].install(hparams)
+    targets = [hparams["targets"], hparams["token_folder"], hparams["train_annotation"], hparams["output_neurons"]]
+    run_on_main(build_tokens, args=targets)
+    return build_tokens(*targets)
+
+
 def checked_settings(arguments):
     """Command line -> (hparams, run options, what the folder's record needs), checked before anything is written."""
     hparams_file, run_opts, overrides, preset = read_settings(arguments)
+    run_opts = ranks.start(run_opts)
     hparams = build(hparams_file, overrides)
     check_stage(hparams)
     hparams["modules"] = modules_in_use(hparams)
     hparams["loads"] = {name: source for name, source in hparams["loads"].items() if name in hparams["modules"]}
     for name, source in hparams["loads"].items():
         source.check(name)
+    if hparams.get("recognizer"):
+        hparams["recognizer"].check()
     return hparams, run_opts, (hparams_file, report.as_yaml(overrides), preset)
 
 
 def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     """The run's folder with the record of its settings."""
-    sb.utils.distributed.ddp_init_group(run_opts)
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     report.quieten()
     if hparams["deterministic"]:
@@ -454,7 +516,9 @@ def leave_results(brain, hparams, tokens):
     made = closure(read_by_metrics(hparams["test_metrics"]), brain.makers, brain.aliases)
     run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
     run_on_main(brain.reporter.finish, args=[hparams["output_folder"], hparams["test_annotation"]])
-    if hparams["export"] and if_main_process():
+    if hparams["export"] and hparams.get("recognizer"):
+        logger.info("No model folder: a recognizer that began as %s is not exported", hparams["recognizer"].source)
+    elif hparams["export"] and if_main_process():
         export_model(brain.modules, hparams, tokens, Path(hparams["output_folder"]) / "model")
 
 
@@ -466,14 +530,13 @@ def run(arguments, stopper):
             stack.enter_context(only_run_in(hparams["output_folder"]))
         open_folder(hparams, run_opts, *record)
         prepare_data(hparams)
-        targets = [hparams["targets"], hparams["token_folder"], hparams["train_annotation"], hparams["output_neurons"]]
-        run_on_main(build_tokens, args=targets)
-        tokens = build_tokens(*targets)
+        tokens = prepare_tokens(hparams)
         brain = build_brain(hparams, run_opts, tokens, stopper)
         for pool in brain.pools.values():
             stack.callback(pool.close)
         train_and_score(brain, hparams, tokens)
         leave_results(brain, hparams, tokens)
+    ranks.finish()
 
 
 def main(arguments):

@@ -6,6 +6,7 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process
 
 from scoring.scoreboard import Scoreboard
+from training.ranks import gather
 
 logger = logging.getLogger(__name__)
 # SpeechBrain looks for torchvision as soon as its loggers are imported, and complains; nothing here would use it.
@@ -31,9 +32,9 @@ class Reporter:
     """
 
     def __init__(self, folder, tensorboard, figures, sample_rate):
-        self.folder, self.figures, self.sample_rate = Path(folder), figures and if_main_process(), sample_rate
-        wanted = tensorboard and if_main_process()
-        self.log = TensorboardLogger(str(self.folder / "tensorboard")) if wanted else None
+        self.folder, self.figures, self.sample_rate = Path(folder), figures, sample_rate
+        self.wanted = tensorboard or figures
+        self.log = TensorboardLogger(str(self.folder / "tensorboard")) if tensorboard and if_main_process() else None
         self.chosen, self.seen = set(), {}
 
     def choose(self, utt_ids):
@@ -44,13 +45,18 @@ class Reporter:
 
     def look(self, predictions):
         """Keep the chosen ones of a batch, where it was enhanced."""
-        if predictions.get("enhanced_wav") is None or not (self.log or self.figures):
+        if predictions.get("enhanced_wav") is None or not self.wanted:
             return
         counts = (predictions["lens"] * predictions["clean_wav"].shape[1]).round().int().tolist()
         for index, (utt_id, count) in enumerate(zip(predictions.batch.id, counts)):
             if utt_id in self.chosen:
                 signals = {panel: predictions[name][index, :count].float().cpu().numpy() for panel, name in WAVES.items()}
                 self.seen[utt_id] = signals, cut_mask(predictions["mask"], index, count / predictions["clean_wav"].shape[1])
+
+    def gather(self):
+        """Give the main process what the other ranks have kept."""
+        seen = {utt_id: shown for part in gather(self.seen) for utt_id, shown in part.items()}
+        self.seen = seen if if_main_process() else {}
 
     def report_epoch(self, epoch, rate, train, valid):
         """Statistics, sounds and figures of a finished epoch."""

@@ -10,7 +10,8 @@ from training.tokens import KINDS
 
 SIGNALS = ("noisy", "clean", "clean_noisy_phase", "enhanced")
 SETS = ("valid", "test")
-METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", "wer", "cer", "per")
+WORD_METRICS = ("wer", "cer", "per")
+METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", *WORD_METRICS)
 
 CHOICES = {
     "on_bad_utterance": ACTIONS, "sorting": ORDERS, "targets": KINDS, "enhance_loss": tuple(DISTANCES),
@@ -37,6 +38,7 @@ def check_stage(hparams):
         raise RecipeError(f"observation_share: {share} is not between 0 (input_signal alone) and 1 (noisy speech alone).")
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
+    check_search(hparams)
 
 
 def selectable(valid_metrics):
@@ -71,6 +73,22 @@ def check_losses(hparams):
             raise RecipeError(
                 f"{name}: its gradient is balanced against {loss.balance_against}, which is not listed. "
                 f"Give {loss.balance_against} a weight (0 will do), or {name} a fixed one with --mimic_ratio=null."
+            )
+
+
+def check_search(hparams):
+    """What the search listens to is what a listed loss trains."""
+    if not set(WORD_METRICS) & {*hparams["valid_metrics"], *hparams["test_metrics"]}:
+        return
+    trained = {name for loss in hparams["losses"].values() if loss.listed for name in loss.reads}
+    weights = {"ctc_log_probs": "ctc_weight", "seq_log_probs": "seq_weight"}
+    for prediction, knob in hparams["decoding"].networks.items():
+        if prediction not in trained:
+            weight = weights[prediction]
+            raise RecipeError(
+                f"{knob}: the search listens to a network that no loss trains, as {weight} is null. Give {weight} a weight "
+                "(0 where parameters are loaded and shall stay), or choose another decoding_by"
+                + (", or --beam_ctc_weight=0." if knob == "beam_ctc_weight" else ".")
             )
 
 

@@ -1,5 +1,8 @@
 """Datasets of a run: signals and targets from the manifests."""
 
+import logging
+
+import soundfile
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
@@ -8,6 +11,8 @@ from corpus.layout import MAX_SECONDS
 from errors import RecipeError
 from training.bad_sound import BadSound, read_checked
 from training.manifest import read_manifest
+
+logger = logging.getLogger(__name__)
 
 SHORTEST = 0.1  # s; less has no frame left behind the judge's poolings
 ORDERS = ("ascending", "descending", "random", "original")
@@ -46,6 +51,23 @@ def build_dataset(
     elif smallest:
         dataset = dataset.filtered_sorted(select_n=smallest)
     return dataset
+
+
+def tell_resampling(datasets, sample_rate, looked_at=20):
+    """One line in the log where sound files have another rate (Hz) than the run; some of each dataset are looked at."""
+    entries = [entry for dataset in datasets for entry in list(dataset.data.values())[:looked_at]]
+    rates = {rate_of(entry[key], sample_rate) for entry in entries for key in ("noisy_wav", "clean_wav")} - {sample_rate}
+    if rates:
+        others = ", ".join(str(rate) for rate in sorted(rates))
+        logger.info("Sound files at %s Hz are resampled to %d Hz each time they are read", others, sample_rate)
+
+
+def rate_of(path, unknown):
+    """A sound file's rate (Hz); ``unknown`` where it cannot be read, which is told when it shall be heard."""
+    try:
+        return soundfile.info(path).samplerate
+    except (soundfile.LibsndfileError, OSError):
+        return unknown
 
 
 def batches_by_duration(dataset, seconds, seed, buckets=30):

@@ -44,7 +44,7 @@ class Decoding:
     temperature : float
         Of the decoder's softmax.
     lm : torch.nn.Module
-        RNN language model, or None.
+        RNN language model on the same tokens, or None: then ``lm_weight`` does nothing.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Decoding:
     ):
         check_decoding(kind)
         self.kind, self.beam_size, self.lm = kind, beam_size, lm
-        self.weights = {"ctc": ctc_weight, "coverage": coverage_weight, "rnnlm": lm_weight if lm else 0.0}
+        self.weights = {"ctc": ctc_weight, "coverage": coverage_weight, "rnnlm": lm_weight}
         self.search = dict(
             min_decode_ratio=0.0, max_decode_ratio=max_ratio, eos_threshold=eos_threshold, temperature=temperature
         )
@@ -72,6 +72,14 @@ class Decoding:
     def needs(self):
         """Names of the predictions that the search reads."""
         return ["ctc_log_probs"] if self.kind.startswith("ctc") else ["encoded"]
+
+    @property
+    def networks(self):
+        """Prediction of a network that the search calls -> the settings that make it do so."""
+        if self.kind.startswith("ctc"):
+            return {"ctc_log_probs": f"decoding_by={self.kind}"}
+        scored = {"ctc_log_probs": "beam_ctc_weight"} if self.kind == "attention_beam" and self.weights["ctc"] else {}
+        return {"seq_log_probs": f"decoding_by={self.kind}", **scored}
 
     def build(self, tokens, n_outputs, ctc_output=None, attention_decoder=None):
         """A function (posteriors or encoding [batch, time, dim], relative lengths [batch]) -> list of index lists."""
@@ -104,17 +112,22 @@ class Decoding:
                 beam_size=self.beam_size,
                 using_max_attn_shift=True,
                 max_attn_shift=self.max_attention_shift,
-                scorer=self._scorer(tokens, n_outputs, ctc_output),
+                scorer=self._scorer(tokens, n_outputs, ctc_output, next(attention_decoder.parameters()).device),
             )
         return lambda encoded, lens: searcher(encoded, lens)[0]
 
-    def _scorer(self, tokens, n_outputs, ctc_output):
+    def _scorer(self, tokens, n_outputs, ctc_output, device):
+        if self.weights["ctc"] and tokens.blank == tokens.end:
+            raise RecipeError(
+                "beam_ctc_weight: this recognizer has one token for blank and end of sentence, which a CTC scorer cannot tell "
+                "apart. Give --beam_ctc_weight=0."
+            )
         makers = {
             "ctc": lambda: CTCScorer(ctc_fc=ctc_output, blank_index=tokens.blank, eos_index=tokens.end),
             "coverage": lambda: CoverageScorer(vocab_size=n_outputs),
-            "rnnlm": lambda: RNNLMScorer(language_model=self.lm, temperature=self.search["temperature"]),
+            "rnnlm": lambda: RNNLMScorer(language_model=self.lm.to(device), temperature=self.search["temperature"]),
         }
-        weights = {name: weight for name, weight in self.weights.items() if weight}
+        weights = {name: weight for name, weight in self.weights.items() if weight and (name != "rnnlm" or self.lm)}
         if not weights:
             return None
         return ScorerBuilder(full_scorers=[makers[name]() for name in weights], weights=weights)

@@ -113,3 +113,15 @@ class PieceTokens:
     def decode(self, indices):
         """Indices -> words."""
         return self.pieces.decode([int(index) for index in indices if index > self.end])
+
+
+class FolderPieces(PieceTokens):
+    """The pieces of a recognizer that was trained elsewhere, with its own specials (often one for all three)."""
+
+    def __init__(self, pieces, blank, begin, end):
+        self.pieces, self.blank, self.begin, self.end = pieces, blank, begin, end
+
+    def decode(self, indices):
+        """Indices -> words."""
+        specials = {self.blank, self.begin, self.end}
+        return self.pieces.decode([int(index) for index in indices if int(index) not in specials])

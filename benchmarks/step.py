@@ -1,0 +1,137 @@
+"""Time whole epochs of a stage in two ways, in turn: the plain one, and what the recipe does.
+
+    PYTHONPATH=. python benchmarks/step.py hparams/enhance_mimic.yaml --repeats=3 --utterances=64 [--key=value ...]
+
+Plain: 32 bit, 8 utterances a batch in ascending length, nothing remembered, scores one after the other in the main process.
+Both ways hear the same utterances for the same number of epochs. Each run is a process of its own; the table gives
+medians in seconds, their ratios, the peak of the memory and the last training loss. The networks' order of memory is
+the same in both; benchmarks/layout.py measures that.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+
+import train
+from scoring.pool import as_functions
+from scoring.quality import NotScored
+from training.cost import peak_memory
+
+PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending", "--memory_mb=0"]
+LEAN = ["--noprogressbar", "--figures=False", "--tensorboard=False", "--export=False", "--enhanced_folder=null"]
+MARK = "MEASURED "  # begins the line in which a process tells its figures
+
+
+class SerialScores:
+    """What a MetricPool does, at once and in this process."""
+
+    def __init__(self, names):
+        self.metrics, self.records = as_functions(names), []
+
+    def submit(self, utt_id, predicted, target):
+        """Score an utterance, [samples] each."""
+        record = {"id": utt_id, "not_scored": {}}
+        for name, metric in self.metrics.items():
+            try:
+                record[name] = metric(predicted, target)
+            except NotScored as reason:
+                record[name], record["not_scored"][name] = None, str(reason)
+        self.records.append(record)
+
+    def collect(self):
+        """The records since the last call."""
+        records, self.records = self.records, []
+        return records
+
+    def close(self):
+        """Nothing to end."""
+
+
+class Timed(train.MimicBrain):
+    """Counts seconds from the start of each stage to its end, scores included."""
+
+    spent, serial, losses = defaultdict(float), False, []
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.serial:
+            self.pools = {stage: SerialScores(self.quality_names(stage)) for stage in train.sb.Stage}
+
+    def on_stage_start(self, stage, epoch=None):
+        """Start the watch."""
+        self.since = time.perf_counter()
+        super().on_stage_start(stage, epoch)
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Stop it when the scores are there."""
+        super().on_stage_end(stage, stage_loss, epoch)
+        self.spent[stage.name.lower()] += time.perf_counter() - self.since
+        if stage == train.sb.Stage.TRAIN:
+            self.losses.append(self.state.train_stats["loss"])
+
+
+def measure(arguments, plain):
+    """Run a stage in this process, and print what it took as a line of JSON."""
+    Timed.serial = plain
+    train.MimicBrain = Timed
+    code = train.main(arguments)
+    if code == 0:
+        print(MARK + json.dumps({**Timed.spent, **peak_memory(), "loss": Timed.losses[-1]}), flush=True)
+    return code
+
+
+def run_apart(arguments, plain):
+    """The figures of a run in a process and folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        way = ["--plain"] if plain else ["--here"]
+        command = [sys.executable, __file__, *way, *arguments, f"--output_folder={folder}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if not lines:
+        sys.exit(f"A run failed:\n{done.stderr[-3000:]}")
+    return json.loads(lines[-1][len(MARK) :])
+
+
+def merged(common, *more):
+    """A command line in which the last value of an option counts: YAML takes each key once."""
+    stage, *options = [option for part in (common, *more) for option in part]
+    return [stage, *{option.split("=")[0]: option for option in options}.values()]
+
+
+def table(found):
+    """Rows of the medians and their ratios, as Markdown."""
+    rows = ["| | plain | here | ratio |", "|---|---|---|---|"]
+    for key in found["plain"][0]:
+        plain, here = (statistics.median(run[key] for run in found[way]) for way in ("plain", "here"))
+        ratio = f"{plain / here:.2f}" if here else ""
+        rows.append(f"| {key} | {plain:.3f} | {here:.3f} | {ratio} |")
+    return "\n".join(rows)
+
+
+def main(arguments):
+    """Measure both ways in turn, so that what else the machine does meets both."""
+    if arguments[:1] in (["--plain"], ["--here"]):
+        return measure(arguments[1:], arguments[0] == "--plain")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", help="hparams/<stage>.yaml")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
+    parser.add_argument("--utterances", type=int, default=64, help="of each set")
+    parser.add_argument("--epochs", type=int, default=2)
+    options, overrides = parser.parse_known_args(arguments)
+    common = [options.stage, *LEAN, f"--debug_utterances={options.utterances}", f"--number_of_epochs={options.epochs}"]
+    found = {"plain": [], "here": []}
+    for _ in range(options.repeats):
+        found["plain"].append(run_apart(merged(common, overrides, PLAIN), True))
+        found["here"].append(run_apart(merged(common, overrides), False))
+    print(f"{options.stage}, {options.utterances} utterances, {options.epochs} epochs, medians of {options.repeats} runs")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

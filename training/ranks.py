@@ -1,0 +1,126 @@
+"""Several processes, one run: how they start, share batches and put their figures together.
+
+Each process is a rank. Ranks train copies of the networks whose gradients are averaged (PyTorch's DistributedDataParallel);
+batches are dealt to them like cards. A single process is the case of one rank: nothing here changes it.
+"""
+
+from dataclasses import replace
+
+import torch
+from speechbrain.dataio.sampler import ReproducibleRandomSampler
+from speechbrain.utils.distributed import ddp_init_group, get_local_rank, is_distributed_initialized
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import BatchSampler, SequentialSampler
+
+
+def start(run_opts):
+    """Meet the other ranks where torchrun has started several; returns the run options.
+
+    Without GPUs the ranks meet over gloo, on the CPU, whatever the options say.
+    """
+    if get_local_rank() is not None and (run_opts.device == "cpu" or not torch.cuda.is_available()):
+        given = run_opts.overridden_args | {"distributed_backend", "device"}
+        run_opts = replace(run_opts, distributed_backend="gloo", device="cpu", overridden_args=given)
+    ddp_init_group(run_opts)
+    return run_opts
+
+
+def finish():
+    """Wait for the other ranks, and part."""
+    if is_distributed_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def gather_counts(counts):
+    """Dict of events, of each rank -> with ``left_out`` (utterances) summed up; what steps count is common to all ranks."""
+    left_out = sum(part.get("left_out", 0) for part in gather(counts))
+    return {**counts, "left_out": left_out} if left_out else counts
+
+
+def own_rank():
+    """The number of this process, 0 for one alone."""
+    return torch.distributed.get_rank() if is_distributed_initialized() else 0
+
+
+def gather(value):
+    """A picklable object of each rank -> list of all of them, in the order of ranks, on every rank."""
+    if not is_distributed_initialized():
+        return [value]
+    gathered = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, value)
+    return gathered
+
+
+def gather_terms(terms):
+    """Dict name -> list of scalar tensors, of each rank -> one dict with the lists of all ranks joined."""
+    joined = {}
+    for part in gather({name: [float(value) for value in values] for name, values in terms.items()}):
+        for name, values in part.items():
+            joined.setdefault(name, []).extend(torch.tensor(value) for value in values)
+    return joined
+
+
+def share_buffers(modules):
+    """Give all ranks the buffers of rank 0: on the CPU each has BatchNorm statistics of its own batches."""
+    if is_distributed_initialized():
+        for buffer in modules.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+def parallel(module, device, find_unused=False):
+    """A network whose gradients are averaged over the ranks when its ``forward`` is called.
+
+    BatchNorm sees the batches of all ranks; PyTorch can do that on GPUs only, on the CPU each rank sees its own.
+    """
+    if device.startswith("cuda"):
+        module = torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    on = [device] if device.startswith("cuda") else None
+    return DistributedDataParallel(module, device_ids=on, find_unused_parameters=find_unused)
+
+
+class DealtBatches:
+    """Every N-th batch of a batch sampler: those of one of N ranks.
+
+    Whole batches are dealt, so that what is padded together does not depend on the number of ranks.
+
+    Arguments
+    ---------
+    batches : iterable with length
+        Lists of indices; the same on every rank.
+    rank, ranks : int
+        Which one, of how many.
+    even : bool
+        Whether the first batches come again at the end until all ranks have the same number, as training needs.
+    """
+
+    def __init__(self, batches, rank, ranks, even):
+        self.batches, self.rank, self.ranks, self.even = batches, rank, ranks, even
+
+    def __iter__(self):
+        dealt = list(self.batches)
+        missing = -len(dealt) % self.ranks if self.even and dealt else 0
+        dealt += [dealt[n % len(dealt)] for n in range(missing)]
+        return iter(dealt[self.rank :: self.ranks])
+
+    def __len__(self):
+        count = len(self.batches) + (-len(self.batches) % self.ranks if self.even else 0)
+        return len(range(self.rank, count, self.ranks))
+
+    def set_epoch(self, epoch):
+        """Pass the epoch on to what shuffles."""
+        sampler = getattr(self.batches, "sampler", self.batches)
+        if hasattr(sampler, "set_epoch"):
+            sampler.set_epoch(epoch)
+
+
+def deal(dataset, options, rank, even):
+    """Loader options of one process -> those of a rank, with the same batches dealt."""
+    options = dict(options)
+    size, shuffle = options.pop("batch_size", 1), options.pop("shuffle", False)
+    batches = options.pop("batch_sampler", None)
+    if batches is None:
+        sampler = ReproducibleRandomSampler(dataset) if shuffle else SequentialSampler(dataset)
+        batches = BatchSampler(sampler, size, drop_last=options.pop("drop_last", False))
+    ranks = torch.distributed.get_world_size()
+    return {**options, "batch_sampler": DealtBatches(batches, rank, ranks, even)}
