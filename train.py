@@ -428,6 +428,7 @@ def dataio_prep(hparams, tokens):
     train = build_dataset(hparams["train_annotation"], *common, order, n, longest)
     valid = build_dataset(hparams["valid_annotation"], *common, "ascending", n, longest)
     test = build_dataset(hparams["test_annotation"], *common, "ascending", n, longest)
+    tell_resampling([train, valid, test], hparams["sample_rate"])
     options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
     if hparams["batch_seconds"]:
         options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])}
