@@ -395,6 +395,8 @@ class MimicBrain(SturdyBrain):
             if found and name in found[0].paramfiles and any(True for _ in module.parameters()):
                 getattr(module, "module", module).load_state_dict(average(found, name))
         self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
+        # Which losses count depends on the epoch: the same with --test_only as behind training.
+        self.hparams.epoch_counter.current = max([c.meta["epoch"] for c in found], default=self.hparams.epoch_counter.current)
         logger.info("Scoring the mean of %d checkpoints: epochs %s", len(found), [c.meta.get("epoch") for c in found])
 
     def on_evaluate_start(self, max_key=None, min_key=None):
