@@ -72,10 +72,11 @@ class Reporter:
         self.seen = {}
 
     def report_utterance(self, utt_id, signals, mask, epoch):
-        """One utterance as sound and picture."""
+        """One utterance as sound, and the first of the chosen ones as a picture, which takes a second to draw."""
         from reporting.spectrograms import spectrogram_figure
 
-        made = spectrogram_figure(f"{utt_id}, epoch {epoch}", signals, mask, self.sample_rate) if self.figures else None
+        pictured = self.figures and utt_id == min(self.chosen)
+        made = spectrogram_figure(f"{utt_id}, epoch {epoch}", signals, mask, self.sample_rate) if pictured else None
         if self.log:
             for panel, signal in signals.items():
                 self.log.log_audio(f"{utt_id}/{panel}", signal[None], self.sample_rate)
