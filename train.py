@@ -37,7 +37,7 @@ from training.locking import only_run_in
 from training.memory import Memory
 from training.run_state import be_deterministic, seed_generators
 from training.settings import build, read_settings
-from training.sturdy import SturdyBrain, is_whole_epoch
+from training.sturdy import Sturdy, is_whole_epoch
 from training.tokens import build_tokens
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ QUALITY = {"pesq": ["pesq"], "stoi": ["stoi"], "estoi": ["estoi"], "composite": 
 WORDS = {"wer": "word", "cer": "char", "per": "phone"}
 
 
-class MimicBrain(SturdyBrain):
+class MimicBrain(Sturdy, sb.Brain):
     """One training loop for all stages: it computes what the listed losses and metrics read."""
 
     def __init__(self, *args, tokens, **kwargs):
@@ -59,8 +59,7 @@ class MimicBrain(SturdyBrain):
         self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
         self.decode, self.held, self.learning = None, set(), set()
         self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
-        if hasattr(self.hparams, "normalize"):  # it may hold statistics, and is not among the modules
-            self.hparams.normalize.to(self.device)
+        self.hparams.normalize.to(self.device)  # it may hold statistics, and is not among the modules
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
     # What a stage computes

@@ -1,9 +1,9 @@
-"""A Brain that survives: signals, resumption to the last digit, steps that are not finite, sound that cannot be read."""
+"""A training loop that survives: signals, resumption to the last digit, steps that are not finite, sound that cannot be read."""
 
 import pickle
 
 import torch
-from speechbrain.core import INTRA_EPOCH_CKPT_FLAG, Brain
+from speechbrain.core import INTRA_EPOCH_CKPT_FLAG
 from speechbrain.utils.distributed import run_on_main
 
 from errors import RecipeError
@@ -19,8 +19,8 @@ def is_whole_epoch(checkpoint):
     return INTRA_EPOCH_CKPT_FLAG not in checkpoint.meta
 
 
-class SturdyBrain(Brain):
-    """SpeechBrain's training loop with what runs of days need; subclasses say what is learned.
+class Sturdy:
+    """What runs of days need on top of SpeechBrain's training loop: mixed into the Brain, before ``sb.Brain``.
 
     ``hparams`` must have ``seed``, ``output_folder`` and ``on_bad_utterance``.
     """
