@@ -6,6 +6,7 @@ The YAML file says which modules, losses and metrics a stage has; nothing here k
 import logging
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import speechbrain as sb
 import torch
