@@ -15,11 +15,12 @@ from training.stopping import Stopped, Stopper
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_at_once(number, code):
+    before = signal.getsignal(number)
     with pytest.raises(Stopped) as stopped, Stopper().installed():
         os.kill(os.getpid(), number)
         time.sleep(1)
     assert stopped.value.exit_code == code
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is before
 
 
 def test_put_off_and_a_second_one_not():

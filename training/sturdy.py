@@ -30,7 +30,8 @@ class Sturdy:
         self.stopper = stopper or Stopper()
         self.state, self.guard = RunState(), StepGuard(self.nonfinite_patience)
         self.bad = BadUtterances(self.hparams.on_bad_utterance)
-        self.checkpointer.add_recoverable("run_state", self.state, optional_load=True)
+        if self.checkpointer is not None:  # without one: inference, and tests of parts
+            self.checkpointer.add_recoverable("run_state", self.state, optional_load=True)
 
     # Going on where an earlier run was
 
