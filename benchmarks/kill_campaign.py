@@ -41,7 +41,7 @@ def start(folder, stage):
             (folder / name).symlink_to(ROOT / name)
     arguments = [f"hparams/{stage}.yaml", *TINY]
     with open(folder / "output.txt", "a") as output:
-        if FORK in sys.modules:
+        if __name__ == "__main__" and FORK in sys.modules:  # never out of a process that has computed
             return Forked(folder, arguments, output)
         command = [sys.executable, str(ROOT / "train.py"), *arguments]
         return subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
