@@ -128,7 +128,7 @@ def test_other_targets_and_decodings(chain, decoding):
         ("pretrain_perceptual", ["--ctc_weight=0"], "nothing would train"),
         ("pretrain_perceptual", ["--data_folder=gone", "--preset=mini"], "no such folder gone"),
         ("pretrain_perceptual", ["--lr_schedule=cosine"], "constant, step, linear"),
-        ("robust_asr", ["--observation_share=1.5"], "between 0"),
+        ("robust_asr", ["--observation_share=1.5"], "numbers from 0 to 1"),
         ("nothing", [], "is a YAML file"),
     ],
 )

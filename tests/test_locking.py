@@ -32,8 +32,8 @@ def test_the_lock_of_a_killed_run_is_not_in_the_way(tmp_path, holder):
     holder.kill()
     holder.wait()
     with only_run_in(tmp_path, patience=0):
-        assert (tmp_path / "run.json").exists()
-    assert not (tmp_path / "run.json").exists()
+        assert (tmp_path / "running.json").exists()
+    assert not (tmp_path / "running.json").exists()
 
 
 def test_a_run_that_ends_soon_is_waited_for(tmp_path, holder):

@@ -42,8 +42,8 @@ def test_log_holds_scalars_sounds_and_pictures_and_a_resumed_run_goes_on(tmp_pat
     assert {"loss/train", "loss/valid", "pesq/valid", "gradient_norm/train", "lr"} <= set(tags["scalars"])
     assert [(event.step, event.value) for event in events.Scalars("loss/train")] == [(1, 3.0), (2, 1.5)]
     assert set(tags["audio"]) == {f"{utt}/{panel}" for utt in "ab" for panel in ("noisy", "enhanced", "clean")}
-    assert set(tags["images"]) == {"spectrograms/a", "spectrograms/b"}
-    picture = matplotlib.image.imread(tmp_path / "figures/b.png")
+    assert set(tags["images"]) == {"spectrograms/a"}  # of the first one alone
+    picture = matplotlib.image.imread(tmp_path / "figures/a.png")
     assert picture.shape[0] > 500 and picture.std() > 0.1
 
 

@@ -33,9 +33,6 @@ def check_stage(hparams):
             one_of(key, name, METRICS)
     for name in hparams["score_sets"]:
         one_of("score_sets", name, SETS)
-    share = hparams["observation_share"]
-    if not 0 <= share <= 1:
-        raise RecipeError(f"observation_share: {share} is not between 0 (input_signal alone) and 1 (noisy speech alone).")
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
     check_search(hparams)

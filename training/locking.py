@@ -25,7 +25,7 @@ def only_run_in(folder, patience=PATIENCE):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lock, owner = FileLock(folder / "run.lock"), folder / "run.json"
+    lock, owner = FileLock(folder / "run.lock"), folder / "running.json"
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -61,4 +61,4 @@ def told(owner):
     try:
         return ", ".join(f"{key} {value}" for key, value in json.loads(owner.read_text(encoding="utf-8")).items())
     except (OSError, ValueError, AttributeError):
-        return "its run.json cannot be read"
+        return "its running.json cannot be read"
