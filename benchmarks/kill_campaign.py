@@ -95,7 +95,7 @@ def is_running(folder, stage, epoch=0):
     results = folder / "results" / stage / "1"
     log = results / "train_log.txt"
     done = log.read_text().count("\n") if log.exists() else 0
-    return (results / "run.json").exists() and done >= epoch
+    return (results / "running.json").exists() and done >= epoch
 
 
 def is_saving(folder, stage, epoch):
