@@ -42,8 +42,12 @@ class WholeCheckpointer(Checkpointer):
         with explain_full_disk(self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep):
             saved = super().save_checkpoint(*args, **kwargs)
         ddp_barrier()
-        if saved is None:
-            return None
+        shown = None if saved is None else self.show(saved)
+        ddp_barrier()  # all ranks list the same checkpoints, of which they delete some together
+        return shown
+
+    def show(self, saved):
+        """Give a complete checkpoint its name."""
         visible = saved.path.with_name(saved.path.name[len(HIDDEN) :])
         with explain_full_disk(self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep):
             flush(saved.path)
