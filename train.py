@@ -7,6 +7,7 @@ import logging
 import random
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import speechbrain as sb
@@ -20,9 +21,7 @@ from inference.export import export_model
 from models.enhancer import resynthesize
 from models.mimic import balanced
 from reporting.reporter import Reporter
-from scoring.pool import MetricPool
-from scoring.scoreboard import Scoreboard, gather_records
-from scoring.words import ErrorRates
+from scoring.scored import Scored, read_by_metrics
 from training import freezing, ranks, report, stopping
 from training.bad_sound import collate
 from training.checkpoints import average
@@ -35,18 +34,16 @@ from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.handover import hand_over
 from training.locking import only_run_in
 from training.memory import Memory
-from training.run_state import be_deterministic, seed_generators
+from training.ranks import Ranked
+from training.run_state import be_deterministic, keep_kernels, seed_generators
 from training.settings import build, read_settings
 from training.sturdy import Sturdy, is_whole_epoch
 from training.tokens import build_tokens
 
 logger = logging.getLogger(__name__)
 
-QUALITY = {"pesq": ["pesq"], "stoi": ["stoi"], "estoi": ["estoi"], "composite": ["csig", "cbak", "covl"], "si_sdr": ["si_sdr"]}
-WORDS = {"wer": "word", "cer": "char", "per": "phone"}
 
-
-class MimicBrain(Sturdy, sb.Brain):
+class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     """One training loop for all stages: it computes what the listed losses and metrics read."""
 
     def __init__(self, *args, tokens, **kwargs):
@@ -56,21 +53,13 @@ class MimicBrain(Sturdy, sb.Brain):
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
-        self.pools = {s: MetricPool(self.quality_names(s), jobs=self.hparams.metric_jobs) for s in sb.Stage}
         self.decode, self.held, self.learning = None, set(), set()
         self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
         self.hparams.normalize.to(self.device)  # it may hold statistics, and is not among the modules
+        self.pad_multiple = max(1, round(self.hparams.pad_multiple * self.hparams.sample_rate))  # samples
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
     # What a stage computes
-
-    def metrics(self, stage):
-        """Names of the metrics of a stage; those of sound quality only where an enhancement loss is listed."""
-        return self.hparams.valid_metrics if stage == sb.Stage.VALID else self.hparams.test_metrics
-
-    def quality_names(self, stage):
-        """The scores that the quality metrics of a stage consist of."""
-        return [name for metric in self.metrics(stage) for name in QUALITY.get(metric, [])]
 
     def needed(self, stage):
         """Names of the predictions that a stage's losses and metrics read."""
@@ -110,7 +99,8 @@ class MimicBrain(Sturdy, sb.Brain):
         enhance = self.network("enhance_model")
         if not self.remembers:
             return enhance(flow["noisy_wav"], synthesize=flow["synthesize"])
-        wav = self.memory.recall(flow.batch.id, flow["noisy_wav"], flow["lens"], lambda signal: enhance(signal)[0])
+        multiple = self.pad_multiple if flow.stage == sb.Stage.TRAIN else 1
+        wav = self.memory.recall(flow.batch.id, flow["noisy_wav"], flow["lens"], lambda signal: enhance(signal)[0], multiple)
         return wav, None, None
 
     @makes("judged_enhanced", needs=["enhanced_features"])
@@ -222,8 +212,7 @@ class MimicBrain(Sturdy, sb.Brain):
     def on_stage_start(self, stage, epoch=None):
         """Begin the statistics; set the learning rate and what is frozen."""
         self.state.begin(self.device)
-        self.board = Scoreboard()
-        self.rates = {unit: ErrorRates((unit,)) for m, unit in WORDS.items() if m in self.metrics(stage)}
+        self.begin_scores(stage)
         if stage != sb.Stage.TRAIN:
             balance = {name: [weight] for name, weight in self.state.balance.items()}
             self.state.balance = report.means(ranks.gather_terms(balance))
@@ -248,10 +237,13 @@ class MimicBrain(Sturdy, sb.Brain):
         h = self.hparams
         return freezing.is_frozen(name, h.frozen_models or [], h.unfrozen_models or [], h.unfreeze_epoch, epoch)
 
+    def is_always_frozen(self, name):
+        """Whether a module trains in no epoch: what is once released stays so."""
+        return self.is_frozen(name, max(1, self.hparams.number_of_epochs))
+
     def only_wav_of_frozen(self, name):
         """Whether a module never trains and nothing but its waveform is read, so that this can be remembered."""
-        epochs = self.hparams.number_of_epochs
-        still = name in self.modules and self.is_frozen(name, 1) and self.is_frozen(name, epochs)
+        still = name in self.modules and self.is_always_frozen(name)
         return still and not any("enhanced_features" in loss.reads for loss in self.losses.values())
 
     def apply_freezing(self):
@@ -274,33 +266,9 @@ class MimicBrain(Sturdy, sb.Brain):
         log = self.hparams.train_logger.save_file
         run_on_main(report.forget_epochs_after, args=[log, self.hparams.epoch_counter.current])
 
-    def _wrap_distributed(self):
-        """As SpeechBrain, but for what always is frozen, and on the CPU too."""
-        last = self.hparams.number_of_epochs
-        for name, module in self.modules.items() if self.distributed_launch else ():
-            always_frozen = self.is_frozen(name, 1) and self.is_frozen(name, last)
-            if not always_frozen and any(p.requires_grad for p in module.parameters()):
-                partly = self.find_unused_parameters or name == self.hparams.judge_name  # its taps leave out the end
-                self.modules[name] = ranks.parallel(module, self.device, partly)
-
-    def _train_loader_specifics(self, dataset, options):
-        """Each rank its batches."""
-        if not self.distributed_launch:
-            return super()._train_loader_specifics(dataset, options)
-        options = ranks.deal(dataset, options, self.rank, even=True)
-        self.train_sampler = options["batch_sampler"]
-        return options
-
-    def make_dataloader(self, dataset, stage, **options):
-        """As SpeechBrain; each rank scores its share of the batches too."""
-        if self.distributed_launch and stage != sb.Stage.TRAIN:
-            options = ranks.deal(dataset, options, self.rank, even=False)
-        return super().make_dataloader(dataset, stage, **options)
-
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
-        last = self.hparams.number_of_epochs
-        trained = [m for n, m in self.modules.items() if not (self.is_frozen(n, 1) and self.is_frozen(n, last))]
+        trained = [module for name, module in self.modules.items() if not self.is_always_frozen(name)]
         self.optimizer = self.opt_class([p for module in trained for p in module.parameters()])
         self.optimizers_dict = {"opt_class": self.optimizer}
         self.checkpointer.add_recoverable("optimizer", self.optimizer)
@@ -314,28 +282,10 @@ class MimicBrain(Sturdy, sb.Brain):
         with self.evaluation_ctx:
             predictions = self.compute_forward(batch, stage)
             loss = self.compute_objectives(predictions, batch, stage)
-        if any(metric in QUALITY for metric in self.metrics(stage)):
-            self.submit_quality(predictions, stage)
+        self.score(predictions, stage)
         if stage == sb.Stage.VALID:
             self.reporter.look(predictions)
-        if self.rates:
-            self.count_errors(predictions)
         return loss.detach()
-
-    def submit_quality(self, predictions, stage):
-        """Send each utterance, without its padding, to the scoring processes."""
-        signal, clean, lens = predictions.take(["signal", "clean_wav", "lens"])
-        counts = (lens * clean.shape[1]).round().int().tolist()
-        for utt_id, predicted, target, count in zip(predictions.batch.id, signal.float().cpu(), clean.cpu(), counts):
-            self.pools[stage].submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
-            if stage == sb.Stage.TEST:
-                report.save_sound(self.hparams.enhanced_folder, utt_id, predicted[:count], self.hparams.sample_rate)
-
-    def count_errors(self, predictions):
-        """Compare hypotheses and references."""
-        for unit, rates in self.rates.items():
-            references = predictions.batch.phones if unit == "phone" else predictions.batch.words
-            rates.add_batch(predictions.batch.id, references, predictions["hypotheses"])
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log means; after validation also save."""
@@ -353,16 +303,6 @@ class MimicBrain(Sturdy, sb.Brain):
                 run_on_main(self.reporter.report_epoch, args=[epoch, self.lr, self.state.train_stats, stats])
                 self.save_epoch(epoch, stats)
                 self.epoch_kept = True
-
-    def collect_scores(self, stage):
-        """Scores of all utterances of all ranks, each counted once."""
-        self.board.merge(self.pools[stage].collect())
-        for rates in self.rates.values():
-            self.board.merge(rates.records)
-        self.board.merge(gather_records(self.board.records))
-        for line in self.board.not_scored_lines():
-            logger.warning(line)
-        return self.board.summary()
 
     # Checkpoints
 
@@ -407,11 +347,6 @@ def aliases_of(input_signal, decoding):
     return {"signal": [f"{input_signal}_wav"], "hypotheses": decoding.needs}
 
 
-def read_by_metrics(metrics):
-    """Names of the predictions that these metrics score."""
-    return ["signal"] * any(m in QUALITY for m in metrics) + ["hypotheses"] * any(m in WORDS for m in metrics)
-
-
 def modules_in_use(hparams):
     """The modules that the listed losses and metrics call, in the YAML's order; the others are neither loaded nor kept."""
     names = [name for loss in hparams["losses"].values() if loss.listed for name in loss.reads]
@@ -433,7 +368,7 @@ def dataio_prep(hparams, tokens):
     options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
     if hparams["batch_seconds"]:
         options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])}
-    return train, valid, test, {**options, "num_workers": hparams["num_workers"], "collate_fn": collate}
+    return train, valid, test, {**options, "num_workers": hparams["num_workers"]}
 
 
 def prepare_data(hparams):
@@ -476,6 +411,7 @@ def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     """The run's folder with the record of its settings."""
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     report.quieten()
+    keep_kernels()
     if hparams["deterministic"]:
         be_deterministic()
     logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])
@@ -489,8 +425,8 @@ def build_brain(hparams, run_opts, tokens, stopper):
         hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens, stopper=stopper
     )
     for name, module in brain.modules.items():
-        always_frozen = brain.is_frozen(name, hparams["number_of_epochs"])  # then a path brings it, not a checkpoint
-        brain.checkpointer.add_recoverable(name, module, optional_load=always_frozen)
+        # A path brings what never trains; a checkpoint need not.
+        brain.checkpointer.add_recoverable(name, module, optional_load=brain.is_always_frozen(name))
     brain.checkpointer.add_recoverable("stopwatch", brain.stopwatch, optional_load=True)
     report.log_plan(brain)
     return brain
@@ -499,6 +435,7 @@ def build_brain(hparams, run_opts, tokens, stopper):
 def train_and_score(brain, hparams, tokens):
     """Fit, hand over, test."""
     train, valid, test, train_options = dataio_prep(hparams, tokens)
+    train_options["collate_fn"] = partial(collate, multiple=brain.pad_multiple)
     brain.train_sampler = train_options.get("batch_sampler")
     brain.reporter.choose(valid.data_ids)
     scoring_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate}

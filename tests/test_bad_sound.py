@@ -62,3 +62,12 @@ def test_error_stops_and_skip_counts_and_tells_once(caplog):
     assert caplog.text.count("b is bad") == 1
     with pytest.raises(RecipeError, match="of nothing else stops"):
         bad.meet(["b is bad"], may_be_empty=False)
+
+
+def test_a_batch_padded_to_a_multiple_keeps_its_sound_and_lengths():
+    items = [{"id": str(n), "noisy_sig": torch.ones(n), "clean_sig": torch.ones(n)} for n in (7, 12)]
+    batch = collate(items, multiple=10)
+    for sound, lens in (batch.noisy_sig, batch.clean_sig):
+        assert sound.shape == (2, 20) and sound.sum(dim=1).tolist() == [7, 12]
+        assert (lens * 20).round().tolist() == [7, 12]
+    assert collate(items).noisy_sig.data.shape == (2, 12)

@@ -44,3 +44,10 @@ def test_beyond_its_size_it_computes_each_time():
         memory.recall(["a", "b"], signals, lens, counting(calls))
     assert calls == [4, 2, 2]
     assert set(memory.kept) == {"a"}
+
+
+def test_lengths_that_recur_when_told_and_the_same_length_back():
+    calls, memory = [], Memory(limit_mb=1)
+    signals, lens = batch()
+    found = memory.recall(["a", "b"], signals, lens, counting(calls), multiple=3)
+    assert calls == [6, 3] and found.tolist() == [[2, 4, 6, 8], [10, 12, 0, 0]]

@@ -4,7 +4,8 @@ import logging
 
 import numpy as np
 import soundfile
-from speechbrain.dataio.batch import PaddedBatch
+import torch
+from speechbrain.dataio.batch import PaddedBatch, PaddedData
 
 from corpus.audio import read
 from corpus.inspection import announces_more
@@ -49,6 +50,16 @@ def problem_of(item):
     return None if noisy == clean else f"{item['id']}: noisy has {noisy} samples, clean {clean}; they must be parallel"
 
 
+def padded_to(batch, multiple):
+    """A batch whose sounds [batch, samples] are padded further, to a multiple of so many samples."""
+    for key in ("noisy_sig", "clean_sig"):
+        sound, lens = getattr(batch, key)
+        missing = -sound.shape[1] % multiple
+        longer = torch.nn.functional.pad(sound, (0, missing))
+        setattr(batch, key, PaddedData(longer, lens * (sound.shape[1] / longer.shape[1])))
+    return batch
+
+
 class NoUtterance:
     """A batch of which nothing is left."""
 
@@ -61,11 +72,14 @@ class NoUtterance:
         return self
 
 
-def collate(items):
-    """Items of the dataset -> padded batch of the good ones, with the list ``problems`` of the others."""
+def collate(items, multiple=1):
+    """Items of the dataset -> padded batch of the good ones, with the list ``problems`` of the others.
+
+    Sounds are padded to a multiple of ``multiple`` samples: shapes that come again find their kernels ready.
+    """
     found = [problem_of(item) for item in items]
     good = [item for item, problem in zip(items, found) if problem is None]
-    batch = PaddedBatch(good) if good else NoUtterance()
+    batch = padded_to(PaddedBatch(good), multiple) if good else NoUtterance()
     batch.problems = [problem for problem in found if problem]
     return batch
 

@@ -7,6 +7,7 @@ batches are dealt to them like cards. A single process is the case of one rank: 
 from dataclasses import replace
 
 import torch
+from speechbrain.core import Stage
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain.utils.distributed import ddp_init_group, get_local_rank, is_distributed_initialized
 from torch.nn.parallel import DistributedDataParallel
@@ -124,3 +125,31 @@ def deal(dataset, options, rank, even):
         batches = BatchSampler(sampler, size, drop_last=options.pop("drop_last", False))
     ranks = torch.distributed.get_world_size()
     return {**options, "batch_sampler": DealtBatches(batches, rank, ranks, even)}
+
+
+class Ranked:
+    """The Brain's side of it: mixed in before ``sb.Brain``.
+
+    The Brain must have ``is_always_frozen(name)``; ``hparams`` ``judge_name``.
+    """
+
+    def _wrap_distributed(self):
+        """As SpeechBrain, but for what always is frozen, and on the CPU too."""
+        for name, module in self.modules.items() if self.distributed_launch else ():
+            if not self.is_always_frozen(name) and any(p.requires_grad for p in module.parameters()):
+                partly = self.find_unused_parameters or name == self.hparams.judge_name  # its taps leave out the end
+                self.modules[name] = parallel(module, self.device, partly)
+
+    def _train_loader_specifics(self, dataset, options):
+        """Each rank its batches."""
+        if not self.distributed_launch:
+            return super()._train_loader_specifics(dataset, options)
+        options = deal(dataset, options, self.rank, even=True)
+        self.train_sampler = options["batch_sampler"]
+        return options
+
+    def make_dataloader(self, dataset, stage, **options):
+        """As SpeechBrain; each rank scores its share of the batches too."""
+        if self.distributed_launch and stage != Stage.TRAIN:
+            options = deal(dataset, options, self.rank, even=False)
+        return super().make_dataloader(dataset, stage, **options)
