@@ -55,3 +55,16 @@ def test_only_what_is_needed_is_made():
     assert modules_of({"a"}, makers) == {"net"}
     flow = Flow(makers, None, None)
     assert flow.take(["c"]) == [3] and set(flow) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_precision_is_what_the_processor_has(monkeypatch, has_bf16, expected):
+    monkeypatch.setattr("training.precision.cpu_has_bf16", lambda: has_bf16)
+    assert settings("--device=cpu")[0]["precision"] == expected
+    assert settings("--device=cpu", "--data_folder=x", "--precision=auto")[0]["precision"] == expected
+    assert "precision" not in settings("--device=cpu", "--data_folder=x")[0]
+
+
+def test_a_precision_that_is_said_wins_over_auto():
+    _, run_opts, _, _ = read_settings([STAGE, "--precision=fp16"])
+    assert run_opts.precision == "fp16" and "precision" in run_opts.overridden_args

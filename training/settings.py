@@ -9,6 +9,7 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from errors import RecipeError
+from training import precision
 from training.overrides import checked
 
 PRESETS = ("mini", "published")
@@ -28,6 +29,7 @@ def read_settings(arguments):
             f"The first argument is a YAML file, not {given}. Here are: {known}.\n"
             "Usage: python train.py hparams/<stage>.yaml [--key=value ...]"
         )
+    arguments, by_machine = precision.take_option(arguments)
     hparams_file, run_opts, text = RunOptions.from_command_line_args(arguments)
     overrides = parse_yaml(text, "command line") or {}
     if not isinstance(overrides, dict):
@@ -38,7 +40,10 @@ def read_settings(arguments):
     preset = overrides.pop("preset", None) or ("published" if overrides.get("data_folder") else "mini")
     if preset not in PRESETS:
         raise RecipeError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")
-    return hparams_file, run_opts, {**preset_overrides(preset, hparams_file), **overrides, "preset": preset}, preset
+    settings = {**preset_overrides(preset, hparams_file), **overrides, **by_machine, "preset": preset}
+    if settings.get("precision", document.get("precision")) == precision.AUTO:
+        settings["precision"] = precision.fastest(run_opts.device)
+    return hparams_file, run_opts, settings, preset
 
 
 def preset_overrides(preset, hparams_file):
