@@ -68,7 +68,7 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     def compute_forward(self, batch, stage):
         """Batch -> the predictions that are needed, by name."""
-        flow = Flow(self.makers, batch.to(self.device), stage)
+        flow = Flow(self.makers, batch.to(self.device, non_blocking=True), stage)
         flow["synthesize"] = "enhanced_wav" in closure(self.needed(stage), self.makers, self.aliases)
         flow.take(self.needed(stage))
         return flow
@@ -435,10 +435,11 @@ def build_brain(hparams, run_opts, tokens, stopper):
 def train_and_score(brain, hparams, tokens):
     """Fit, hand over, test."""
     train, valid, test, train_options = dataio_prep(hparams, tokens)
-    train_options["collate_fn"] = partial(collate, multiple=brain.pad_multiple)
+    pinned = str(brain.device).startswith("cuda")  # pages that a GPU copies while it computes
+    train_options.update(collate_fn=partial(collate, multiple=brain.pad_multiple), pin_memory=pinned)
     brain.train_sampler = train_options.get("batch_sampler")
     brain.reporter.choose(valid.data_ids)
-    scoring_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate}
+    scoring_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, "pin_memory": pinned}
     brain.fit(
         hparams["epoch_counter"], train, valid, train_loader_kwargs=train_options, valid_loader_kwargs=scoring_options
     )
