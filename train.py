@@ -59,6 +59,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         self.pad_multiple = max(1, round(self.hparams.pad_multiple * self.hparams.sample_rate))  # samples
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
+    def print_trainable_parameters(self):
+        """Nothing yet: SpeechBrain counts before anything is frozen, ``report.log_plan`` behind it."""
+
     # What a stage computes
 
     def needed(self, stage):

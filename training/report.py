@@ -37,12 +37,14 @@ def quieten():
 
 
 def log_plan(brain):
-    """One line a module: how many parameters, trained or frozen; then losses."""
-    for name, module in brain.modules.items():
-        count = sum(p.numel() for p in module.parameters())
+    """One line a module: how many parameters, trained or frozen; their sum; then losses."""
+    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in brain.modules.items()}
+    for name, count in counts.items():
         frozen = brain.is_frozen(name, 1)
         later = f", trains from epoch {brain.hparams.unfreeze_epoch}" if frozen and not brain.is_frozen(name, 10**9) else ""
         logger.info("%s: %.2f M parameters, %s%s", name, count / 1e6, "frozen" if frozen else "trained", later)
+    learned = sum(count for name, count in counts.items() if not brain.is_frozen(name, 1))
+    logger.info("Parameters that train: %.2f M of %.2f M", learned / 1e6, sum(counts.values()) / 1e6)
     for name, loss in brain.losses.items():
         ratio = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}" if loss.gradient_ratio else None
         logger.info("loss %s: %s", name, ratio or (f"weight {loss.weight}" if loss.weight else "reported only"))
