@@ -15,17 +15,24 @@ over seeds; memory: the training process at its peak."""
 def markdown(table):
     """The dict of ``build_table`` -> text of ``table.md``."""
     metrics = [m for m in METRICS if any(row["metrics"][m.name] for row in table["rows"])]
-    parts = [rows_text(table, metrics), LEGEND]
-    if any(any(d["metrics"].values()) for d in table["differences"]):
-        parts += ["### Paired differences", differences_text(table, metrics)]
+    rows, differences = (found_in(table[key]) for key in ("rows", "differences"))
+    missing = [row["title"] for row in table["rows"] if row not in rows]
+    parts = [rows_text(rows, metrics), *([f"Not run yet: {'; '.join(missing)}."] if missing else []), LEGEND]
+    if differences:
+        parts += ["### Paired differences", differences_text(differences, metrics)]
         parts += ["Over the same utterances and seeds; **bold**: the 95 % interval leaves 0 out."]
     return "\n\n".join([*parts, "### Commands", commands_text(table)]) + "\n"
 
 
-def rows_text(table, metrics):
+def found_in(entries):
+    """The rows or differences of which anything is known."""
+    return [entry for entry in entries if any(entry["metrics"].values())]
+
+
+def rows_text(rows, metrics):
     """The rows."""
     titles = ["row", "seeds", *(m.title for m in metrics), "parameters", "minutes", "memory"]
-    return as_table([titles, *(row_cells(row, metrics) for row in table["rows"])])
+    return as_table([titles, *(row_cells(row, metrics) for row in rows)])
 
 
 def row_cells(row, metrics):
@@ -50,9 +57,9 @@ def interval(found, digits, sign=""):
     return f"[{found['low']:{sign}.{digits}f}, {found['high']:{sign}.{digits}f}]"
 
 
-def differences_text(table, metrics):
+def differences_text(differences, metrics):
     """The paired differences."""
-    rows = [[d["title"], *(difference_cell(d["metrics"][m.name], m) for m in metrics)] for d in table["differences"]]
+    rows = [[d["title"], *(difference_cell(d["metrics"][m.name], m) for m in metrics)] for d in differences]
     return as_table([["difference", *(m.title for m in metrics)], *rows])
 
 
