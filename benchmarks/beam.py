@@ -1,4 +1,4 @@
-"""Word errors and seconds of searches over the validation set, for a finished run with an attention decoder.
+"""Word errors and CPU seconds of searches over the validation set, for a finished run with an attention decoder.
 
     PYTHONPATH=. python benchmarks/beam.py hparams/robust_asr.yaml --output_folder=results/attention [the run's overrides]
 
@@ -10,6 +10,7 @@ import sys
 import time
 
 import train
+from benchmarks.step import merged
 from training import stopping
 from training.bad_sound import collate
 from training.data import build_dataset
@@ -45,15 +46,15 @@ class Searching(train.MimicBrain):
         """(word error rate in %, seconds) of one search."""
         self.hparams.decoding, self.decode = Decoding(**settings), None
         self.aliases = train.aliases_of(self.hparams.input_signal, self.hparams.decoding)
-        begin = time.perf_counter()
+        begin = time.process_time()
         self.evaluate(data, progressbar=False, test_loader_kwargs=dict(options))
-        return self.found["wer"], time.perf_counter() - begin
+        return self.found["wer"], time.process_time() - begin
 
 
 def main(arguments):
     """Print a row for each search."""
     train.MimicBrain = Searching
-    hparams, run_opts, _ = train.checked_settings([*arguments, "--test_only", "--valid_metrics=[wer]", "--test_metrics=[wer]"])
+    hparams, run_opts, _ = train.checked_settings(merged(arguments, ["--test_only", "--test_metrics=[wer]"]))
     train.prepare_data(hparams)
     tokens = train.prepare_tokens(hparams)
     brain = train.build_brain(hparams, run_opts, tokens, stopping.Stopper())
@@ -62,7 +63,7 @@ def main(arguments):
         hparams["valid_annotation"], hparams["data_folder"], tokens, hparams["sample_rate"], "ascending", None, hparams["max_seconds"]
     )
     options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate}
-    print(f"{len(data)} utterances, batches of {hparams['valid_batch_size']}\n| search | WER % | s |\n|---|---|---|", flush=True)
+    print(f"{len(data)} utterances, batches of {hparams['valid_batch_size']}\n| search | WER % | CPU s |\n|---|---|---|", flush=True)
     brain.search(SEARCHES["CTC, greedy"], data, options)  # warm
     for name, settings in SEARCHES.items():
         wer, seconds = brain.search(settings, data, options)
