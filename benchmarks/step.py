@@ -61,7 +61,7 @@ class SerialScores:
 class Timed(train.MimicBrain):
     """Counts seconds from the start of each stage to its end, scores included."""
 
-    spent, serial, losses = defaultdict(float), False, []
+    spent, serial, last_losses = defaultdict(float), False, []
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -78,7 +78,7 @@ class Timed(train.MimicBrain):
         super().on_stage_end(stage, stage_loss, epoch)
         self.spent[stage.name.lower()] += time.perf_counter() - self.since
         if stage == train.sb.Stage.TRAIN:
-            self.losses.append(self.state.train_stats["loss"])
+            self.last_losses.append(self.state.train_stats["loss"])
 
 
 def measure(arguments, plain):
@@ -90,7 +90,7 @@ def measure(arguments, plain):
         keep_kernels(1024)  # oneDNN's own number
     code = train.main(arguments)
     if code == 0:
-        print(MARK + json.dumps({**Timed.spent, **peak_memory(), "loss": Timed.losses[-1]}), flush=True)
+        print(MARK + json.dumps({**Timed.spent, **peak_memory(), "loss": Timed.last_losses[-1]}), flush=True)
     return code
 
 
@@ -102,7 +102,7 @@ def run_apart(arguments, plain):
         done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if not lines:
-        sys.exit(f"A run failed:\n{done.stderr[-3000:]}")
+        sys.exit(f"A run failed:\n{(done.stdout + done.stderr)[-3000:]}")
     return json.loads(lines[-1][len(MARK) :])
 
 
