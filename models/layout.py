@@ -11,21 +11,46 @@ from speechbrain.nnet.normalization import BatchNorm2d
 from speechbrain.nnet.pooling import Pooling1d
 
 
-def reflected(x, size, dim):
-    """x with ``size`` reflected elements at both ends of a dimension."""
-    if size == 0:
-        return x
-    length = x.shape[dim]
-    before = x.narrow(dim, 1, size).flip(dim)
-    after = x.narrow(dim, length - 1 - size, size).flip(dim)
-    return torch.cat([before, x, after], dim=dim)
+def bordered(x, time, freq):
+    """x [batch, time, freq, channels] with so many reflected rows on either side of time and freq."""
+    batch, frames, bands, channels = x.shape
+    if frames <= time or bands <= freq:
+        raise ValueError(f"A border of {time} x {freq} cannot be reflected from {frames} frames x {bands} bands.")
+    y = x.new_empty(batch, frames + 2 * time, bands + 2 * freq, channels)
+    y[:, time : time + frames, freq : freq + bands] = x
+    for dim, size, last in ((1, time, time + frames - 1), (2, freq, freq + bands - 1)):
+        for i in range(1, size + 1):
+            y.select(dim, size - i).copy_(y.select(dim, size + i))
+            y.select(dim, last + i).copy_(y.select(dim, last - i))
+    return y
+
+
+class Bordered(torch.autograd.Function):
+    """``bordered`` whose gradient is summed in one copy; autograd's own makes one for each slice."""
+
+    @staticmethod
+    def forward(ctx, x, time, freq):
+        """As ``bordered``."""
+        ctx.sizes = time, freq, x.shape[1], x.shape[2]
+        return bordered(x, time, freq)
+
+    @staticmethod
+    def backward(ctx, slope):
+        """Each border's gradient goes to the row that it reflects."""
+        time, freq, frames, bands = ctx.sizes
+        slope = slope.clone()
+        for dim, size, last in ((2, freq, freq + bands - 1), (1, time, time + frames - 1)):
+            for i in range(1, size + 1):
+                slope.select(dim, size + i).add_(slope.select(dim, size - i))
+                slope.select(dim, last - i).add_(slope.select(dim, last + i))
+        return slope[:, time : time + frames, freq : freq + bands], None, None
 
 
 def convolve(layer, x):
     """A ``speechbrain.nnet.CNN.Conv2d`` with "same" padding and odd kernel, on x [batch, time, freq, channels]."""
     x = x.unsqueeze(-1) if x.dim() == 3 else x  # the first layer's input has no channels
     kernel_freq, kernel_time = layer.kernel_size
-    x = reflected(reflected(x, kernel_freq // 2, 2), kernel_time // 2, 1)
+    x = (Bordered.apply if x.requires_grad else bordered)(x, kernel_time // 2, kernel_freq // 2)
     stride = (layer.stride[1], layer.stride[0])
     weight = layer.conv.weight.transpose(2, 3)  # [out, in, time, freq]
     y = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), weight, layer.conv.bias, stride=stride)
@@ -34,9 +59,7 @@ def convolve(layer, x):
 
 def merge_bands(x, size):
     """Maximum over groups of ``size`` bands: [batch, time, freq, channels] -> [batch, time, freq // size, channels]."""
-    batch, time, freq, channels = x.shape
-    kept = freq // size * size
-    return x[:, :, :kept].reshape(batch, time, freq // size, size, channels).amax(dim=3)
+    return torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), (1, size)).permute(0, 2, 3, 1)
 
 
 class ChannelsLastConv2d(Conv2d):
