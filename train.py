@@ -35,6 +35,7 @@ from training.handover import hand_over
 from training.locking import only_run_in
 from training.memory import Memory
 from training.ranks import Ranked
+from training.remix import remix
 from training.run_state import be_deterministic, keep_kernels, seed_generators
 from training.settings import build, read_settings
 from training.sturdy import Sturdy, is_whole_epoch
@@ -83,7 +84,10 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     @makes("noisy_wav", "lens")
     def make_noisy(self, flow):
-        return flow.batch.noisy_sig
+        wav, lens = flow.batch.noisy_sig
+        if flow.stage == sb.Stage.TRAIN and self.hparams.remix is not None:
+            wav = remix(wav, flow["clean_wav"], lens, self.hparams.remix, self.drawn().getrandbits(32))
+        return wav, lens
 
     @makes("clean_wav")
     def make_clean(self, flow):
@@ -123,14 +127,14 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def make_signal(self, flow):
         if flow.stage == sb.Stage.TRAIN and self.hparams.epoch_counter.current <= self.hparams.clean_epochs:
             return flow["clean_wav"]
-        if flow.stage == sb.Stage.TRAIN and self.drawn() < self.hparams.noisy_share:
+        if flow.stage == sb.Stage.TRAIN and self.drawn().random() < self.hparams.noisy_share:
             return flow["noisy_wav"]
         signal, share = flow[f"{self.hparams.input_signal}_wav"], self.hparams.observation_share
         return (1 - share) * signal + share * flow["noisy_wav"] if share else signal
 
     def drawn(self):
-        """A number in [0, 1) for this training step, the same on every rank: all of them must call the same networks."""
-        return random.Random(f"{self.hparams.seed} {self.hparams.epoch_counter.current} {self.step}").random()
+        """This training step's random numbers, the same on every rank: all of them must call the same networks."""
+        return random.Random(f"{self.hparams.seed} {self.hparams.epoch_counter.current} {self.step}")
 
     @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
     def make_input(self, flow):
@@ -247,7 +251,8 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def only_wav_of_frozen(self, name):
         """Whether a module never trains and nothing but its waveform is read, so that this can be remembered."""
         still = name in self.modules and self.is_always_frozen(name)
-        return still and not any("enhanced_features" in loss.reads for loss in self.losses.values())
+        same = self.hparams.remix is None  # an utterance's noisy speech is that of the last epoch
+        return still and same and not any("enhanced_features" in loss.reads for loss in self.losses.values())
 
     def apply_freezing(self):
         """``Brain.fit`` puts all modules into training mode after ``on_stage_start``, so this is done at each step."""
