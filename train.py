@@ -369,7 +369,7 @@ def dataio_prep(hparams, tokens):
     """Datasets of the three manifests, and the loader options of training."""
     common = [hparams["data_folder"], tokens, hparams["sample_rate"]]
     order, n, longest = hparams["sorting"], hparams["debug_utterances"], hparams["max_seconds"]
-    train = build_dataset(hparams["train_annotation"], *common, order, n, longest)
+    train = build_dataset(hparams["train_annotation"], *common, order, n, longest, hparams.get("piece_seconds"))
     valid = build_dataset(hparams["valid_annotation"], *common, "ascending", n, longest)
     test = build_dataset(hparams["test_annotation"], *common, "ascending", n, longest)
     tell_resampling([train, valid, test], hparams["sample_rate"])

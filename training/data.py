@@ -1,6 +1,7 @@
 """Datasets of a run: signals and targets from the manifests."""
 
 import logging
+import math
 
 import soundfile
 import torch
@@ -18,8 +19,8 @@ SHORTEST = 0.1  # s; less has no frame left behind the judge's poolings
 ORDERS = ("ascending", "descending", "random", "original")
 
 
-def load_signal(path, sample_rate, longest=MAX_SECONDS):
-    """A sound file -> tensor [samples] at the wanted rate (Hz), or BadSound."""
+def load_signal(path, sample_rate, longest=MAX_SECONDS, piece=(0, 1)):
+    """A sound file -> tensor [samples] at the wanted rate (Hz), or BadSound; of a piece (i, n), the i-th of n parts."""
     signal, rate = read_checked(path, SHORTEST, longest)
     if isinstance(signal, BadSound):
         return signal
@@ -28,17 +29,31 @@ def load_signal(path, sample_rate, longest=MAX_SECONDS):
         from torchaudio.functional import resample
 
         signal = resample(signal, rate, sample_rate)
-    return signal
+    i, n = piece
+    return signal[i * len(signal) // n : (i + 1) * len(signal) // n]
+
+
+def in_pieces(entries, seconds):
+    """A manifest's utterances, those longer than ``seconds`` in parts of equal length; null: each whole."""
+    pieces = {}
+    for name, entry in entries.items():
+        n = math.ceil(entry["length"] / seconds) if seconds else 1
+        for i in range(n):
+            part = {"length": entry["length"] / n, "piece": (i, n)}
+            pieces[f"{name}#{i + 1}" if n > 1 else name] = {**entry, **part}
+    return pieces
 
 
 def build_dataset(
-    annotation, data_root, tokens, sample_rate, sorting="original", smallest=None, longest=MAX_SECONDS
+    annotation, data_root, tokens, sample_rate, sorting="original", smallest=None, longest=MAX_SECONDS, piece_seconds=None
 ):
     """A manifest (JSON) -> DynamicItemDataset with noisy_sig, clean_sig, tokens, words, phones and id."""
-    dataset = DynamicItemDataset(read_manifest(annotation, data_root))
+    dataset = DynamicItemDataset(in_pieces(read_manifest(annotation, data_root), piece_seconds))
     for kind in ("noisy", "clean"):
         dataset.add_dynamic_item(
-            lambda path: load_signal(path, sample_rate, longest), takes=f"{kind}_wav", provides=f"{kind}_sig"
+            lambda path, piece: load_signal(path, sample_rate, longest, piece),
+            takes=[f"{kind}_wav", "piece"],
+            provides=f"{kind}_sig",
         )
     dataset.add_dynamic_item(
         lambda text: torch.tensor(tokens.encode(text), dtype=torch.long), takes=tokens.field, provides="tokens"

@@ -13,13 +13,14 @@ COUNTS = {
     "dnn_neurons": 1, "enhance_dense": 1, "decoder_neurons": 1, "attention_channels": 1, "attention_kernel": 1,
     "judge_time_pooling": 1, "judge_rnn_layers": 1, "judge_rnn_neurons": 1, "judge_dnn_neurons": 1,
 }  # fmt: skip
-ABOVE_ZERO = {"lr", "max_seconds", "batch_seconds", "pad_multiple", "win_length", "hop_length", "asr_hop_length", "max_grad_norm"}
+ABOVE_ZERO = {"lr", "max_seconds", "batch_seconds", "piece_seconds", "pad_multiple", "win_length", "hop_length", "asr_hop_length", "max_grad_norm"}
+FROM_ZERO = {"remix"}
 SHARES = {"noisy_share", "observation_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
 # Keys that have a value in some YAML file and may be null all the same.
 NULL_TOO = {
     "select_by", "augment_noise", "enhanced_folder",
     "ctc_weight", "seq_weight", "enhance_weight", "mimic_weight", "mimic_ratio", "ctc_epochs", "augment_speeds",
-    "batch_seconds", "frozen_models", "unfrozen_models",
+    "batch_seconds", "piece_seconds", "remix", "frozen_models", "unfrozen_models",
 }  # fmt: skip
 TEXT_ENDINGS = ("_folder", "_path", "_annotation")
 
@@ -43,7 +44,7 @@ def checked_value(key, value, default):
         return checked_mapping(key, value, default)
     if isinstance(default, bool):
         refuse_unless(isinstance(value, bool), key, value, "True, False")
-    elif key in COUNTS or key in ABOVE_ZERO or key in SHARES or isinstance(default, Real):
+    elif key in COUNTS or key in ABOVE_ZERO | FROM_ZERO | SHARES or isinstance(default, Real):
         check_number(key, value)
     elif isinstance(default, str) or key.endswith(TEXT_ENDINGS):
         quoted = "" if isinstance(value, (list, dict)) else f"; text in quotes, --{key}=\"'{value}'\", if it is meant so"
@@ -60,6 +61,8 @@ def check_number(key, value):
         refuse_unless(number and isinstance(value, int) and value >= COUNTS[key], key, value, f"whole numbers from {COUNTS[key]} on")
     elif key in ABOVE_ZERO:
         refuse_unless(number and value > 0, key, value, "numbers above 0")
+    elif key in FROM_ZERO:
+        refuse_unless(number and value >= 0, key, value, "numbers from 0 on")
     elif key in SHARES:
         refuse_unless(number and 0 <= value <= 1, key, value, "numbers from 0 to 1")
     else:
