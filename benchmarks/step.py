@@ -81,24 +81,29 @@ class Timed(train.MimicBrain):
             self.last_losses.append(self.state.train_stats["loss"])
 
 
+def use_plain_layers():
+    """SpeechBrain's layers as they are, in networks built from now on, and oneDNN's own number of kernels."""
+    models.acoustic.without_copies = models.enhancer.without_copies = lambda network: network
+    keep_kernels(1024)
+
+
 def measure(arguments, plain):
     """Run a stage in this process, and print what it took as a line of JSON."""
     Timed.serial = plain
     train.MimicBrain = Timed
-    if plain:  # before the YAML builds the networks
-        models.acoustic.without_copies = models.enhancer.without_copies = lambda network: network
-        keep_kernels(1024)  # oneDNN's own number
+    if plain:
+        use_plain_layers()
     code = train.main(arguments)
     if code == 0:
         print(MARK + json.dumps({**Timed.spent, **peak_memory(), "loss": Timed.last_losses[-1]}), flush=True)
     return code
 
 
-def run_apart(arguments, plain):
-    """The figures of a run in a process and folder of its own."""
+def run_apart(arguments, plain, script=__file__):
+    """The figures of a run in a process and folder of its own; ``script`` takes --plain or --here and prints a marked line."""
     with tempfile.TemporaryDirectory() as folder:
         way = ["--plain"] if plain else ["--here"]
-        command = [sys.executable, __file__, *way, *arguments, f"--output_folder={folder}"]
+        command = [sys.executable, script, *way, *arguments, f"--output_folder={folder}"]
         done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if not lines:
