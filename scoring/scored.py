@@ -1,13 +1,14 @@
 """The scores of a stage, taken while it runs: mixed into the Brain, before ``sb.Brain``."""
 
 import logging
+from pathlib import Path
 
 from speechbrain.core import Stage
 
+from corpus.audio import write
 from scoring.pool import MetricPool
 from scoring.scoreboard import Scoreboard, gather_records
 from scoring.words import ErrorRates
-from training.report import save_sound
 
 logger = logging.getLogger(__name__)
 
@@ -69,3 +70,10 @@ class Scored:
         for line in self.board.not_scored_lines():
             logger.warning(line)
         return self.board.summary()
+
+
+def save_sound(folder, utt_id, signal, sample_rate):
+    """Write an enhanced utterance, when a folder is wanted."""
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write(Path(folder) / f"{utt_id}.wav", signal.numpy(), sample_rate)

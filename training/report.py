@@ -8,7 +8,7 @@ from pathlib import Path
 import ruamel.yaml
 import torch
 
-from corpus.audio import write, write_text
+from corpus.audio import write_text
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,6 @@ def log_plan(brain):
     for name, loss in brain.losses.items():
         ratio = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}" if loss.gradient_ratio else None
         logger.info("loss %s: %s", name, ratio or (f"weight {loss.weight}" if loss.weight else "reported only"))
-
-
-def save_sound(folder, utt_id, signal, sample_rate):
-    """Write an enhanced utterance, when a folder is wanted."""
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        write(Path(folder) / f"{utt_id}.wav", signal.numpy(), sample_rate)
 
 
 def write_stage(brain, stage, epoch, stats):
