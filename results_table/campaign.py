@@ -129,7 +129,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=lock,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                env={"OMP_NUM_THREADS": str(threads), **os.environ},  # what the user has set counts
             )
 
     @property
