@@ -17,7 +17,7 @@ def channel_deviation(x, lens, floor=1e-4):
     return variance.sqrt().clamp(min=floor)
 
 
-def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="standardised"):
+def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_norm"):
     """Distance of a judge's two outputs, summed over its taps.
 
     Arguments
@@ -30,7 +30,8 @@ def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="standa
         ``mse`` or ``l1``.
     form : str
         ``raw``: as published; ``standardised``: each channel divided by its standard deviation on the clean speech,
-        so that no loud channel decides for all; ``unit_norm``: each frame's channels scaled to length 1.
+        so that no loud channel decides for all; ``unit_norm``: the channels of each frame (and band) scaled to length
+        1, so that quiet places count as much as loud ones.
     """
     total = 0.0
     for tap, clean in judged_clean.items():

@@ -41,11 +41,20 @@ def test_freezing_survives_train_of_the_parent_and_can_be_taken_back():
     assert network.RNN.rnn.dropout == 0.3 and network.training and all(p.requires_grad for p in network.parameters())
 
 
+def test_unit_norm_counts_quiet_frames_as_much_as_loud_ones():
+    clean, enhanced = torch.rand(2, 6, 5, 4), torch.rand(2, 6, 5, 4)
+    level = torch.logspace(-3, 3, 6).view(1, 6, 1, 1)
+    for form, same in (("unit_norm", True), ("raw", False)):
+        pairs = (enhanced, clean), (enhanced * level, clean * level)
+        plain, scaled = (mimic_distance({"CNN": e}, {"CNN": c}, torch.ones(2), form=form) for e, c in pairs)
+        assert torch.isclose(plain, scaled, rtol=1e-4) == same
+
+
 def test_standardised_form_does_not_see_a_channels_scale_and_raw_does():
     clean, enhanced, lens = torch.randn(2, 20, 5), torch.randn(2, 20, 5), torch.ones(2)
     scale = torch.tensor([1.0, 10.0, 0.1, 3.0, 1.0])
     pairs = ({"CNN": enhanced}, {"CNN": clean}), ({"CNN": enhanced * scale}, {"CNN": clean * scale})
-    plain, scaled = (mimic_distance(*pair, lens) for pair in pairs)
+    plain, scaled = (mimic_distance(*pair, lens, form="standardised") for pair in pairs)
     torch.testing.assert_close(plain, scaled)
     assert mimic_distance(*pairs[1], lens, form="raw") > 2 * mimic_distance(*pairs[0], lens, form="raw")
 
