@@ -2,12 +2,11 @@
 
     PYTHONPATH=. python benchmarks/parts.py hparams/enhance_mimic.yaml --utterances=200 [--key=value ...]
 
-Each way runs two epochs in a process of its own, and the second one is counted: kernels are built in the first. The table gives
+Each way runs in a process of its own, and the last of its epochs (two) is counted: kernels are built in the first. The table gives
 ms for each second of sound, since the two ways have batches of different sizes, and the share of the stage. ``plain`` is
 that of ``benchmarks/step.py``.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 import torch
 
 import train
-from benchmarks.step import LEAN, MARK, PLAIN, SerialScores, merged, run_apart, use_plain_layers
+from benchmarks.step import MARK, PLAIN, Timed, merged, read_options, run_apart, use_plain_layers
 from training.flow import Flow
 
 
@@ -60,15 +59,10 @@ class WatchedFlow(Flow):
             return super().__missing__(name)
 
 
-class Watched(train.MimicBrain):
+class Watched(Timed):
     """Times a training step's and a validation's parts in the last epoch."""
 
-    serial, sound = False, defaultdict(float)  # s of sound
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        if self.serial:
-            self.pools = {stage: SerialScores(self.quality_names(stage)) for stage in train.sb.Stage}
+    sound = defaultdict(float)  # s
 
     def on_stage_start(self, stage, epoch=None):
         super().on_stage_start(stage, epoch)
@@ -140,11 +134,7 @@ def main(arguments):
     """Measure both ways, one after the other."""
     if arguments[:1] in (["--plain"], ["--here"]):
         return measure(arguments[1:], arguments[0] == "--plain")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", help="hparams/<stage>.yaml")
-    parser.add_argument("--utterances", type=int, default=200, help="of each set")
-    options, overrides = parser.parse_known_args(arguments)
-    common = [options.stage, *LEAN, f"--debug_utterances={options.utterances}", "--number_of_epochs=2"]
+    _, common, overrides = read_options(arguments, __doc__, utterances=200, epochs=2)
     plain = run_apart(merged(common, overrides, PLAIN), True, __file__)
     print(table(plain, run_apart(merged(common, overrides), False, __file__)))
     return 0

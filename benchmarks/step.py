@@ -28,6 +28,7 @@ from training.run_state import keep_kernels
 PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending"]
 PLAIN += ["--memory_mb=0", "--pad_multiple=0.0001"]
 LEAN = ["--noprogressbar", "--figures=False", "--tensorboard=False", "--export=False", "--enhanced_folder=null"]
+NUMBERS = {"utterances": "of each set", "epochs": "of each run", "repeats": "runs of each way"}
 MARK = "MEASURED "  # begins the line in which a process tells its figures
 
 
@@ -117,6 +118,17 @@ def merged(common, *more):
     return [stage, *{option.split("=")[0]: option for option in options}.values()]
 
 
+def read_options(arguments, description, **numbers):
+    """Command line -> (options: the stage and these numbers, arguments common to both ways, overrides)."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", help="hparams/<stage>.yaml; --key=value overrides may follow")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{NUMBERS[name]} (default: %(default)s)")
+    options, overrides = parser.parse_known_args(arguments)
+    common = [options.stage, *LEAN, f"--debug_utterances={options.utterances}", f"--number_of_epochs={options.epochs}"]
+    return options, common, overrides
+
+
 def table(found):
     """Rows of the medians and their ratios, as Markdown."""
     rows = ["| | plain | here | ratio |", "|---|---|---|---|"]
@@ -131,13 +143,7 @@ def main(arguments):
     """Measure both ways in turn, so that what else the machine does meets both."""
     if arguments[:1] in (["--plain"], ["--here"]):
         return measure(arguments[1:], arguments[0] == "--plain")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", help="hparams/<stage>.yaml")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
-    parser.add_argument("--utterances", type=int, default=64, help="of each set")
-    parser.add_argument("--epochs", type=int, default=2)
-    options, overrides = parser.parse_known_args(arguments)
-    common = [options.stage, *LEAN, f"--debug_utterances={options.utterances}", f"--number_of_epochs={options.epochs}"]
+    options, common, overrides = read_options(arguments, __doc__, utterances=64, epochs=2, repeats=3)
     found = {"plain": [], "here": []}
     for _ in range(options.repeats):
         found["plain"].append(run_apart(merged(common, overrides, PLAIN), True))

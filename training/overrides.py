@@ -13,7 +13,10 @@ COUNTS = {
     "dnn_neurons": 1, "enhance_dense": 1, "decoder_neurons": 1, "attention_channels": 1, "attention_kernel": 1,
     "judge_time_pooling": 1, "judge_rnn_layers": 1, "judge_rnn_neurons": 1, "judge_dnn_neurons": 1,
 }  # fmt: skip
-ABOVE_ZERO = {"lr", "max_seconds", "batch_seconds", "piece_seconds", "pad_multiple", "win_length", "hop_length", "asr_hop_length", "max_grad_norm"}
+ABOVE_ZERO = {
+    "lr", "max_seconds", "batch_seconds", "piece_seconds", "pad_multiple", "win_length", "hop_length", "asr_hop_length",
+    "max_grad_norm",
+}  # fmt: skip
 FROM_ZERO = {"remix"}
 SHARES = {"noisy_share", "observation_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
 # Keys that have a value in some YAML file and may be null all the same.
