@@ -207,7 +207,7 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
             return loss.weight * value
         if stage != sb.Stage.TRAIN or not predictions[loss.at].requires_grad:
             return self.state.balance.get(name, 0.0) * value.detach()
-        anchor = values[loss.balance_against]
+        anchor = values[loss.balance_against] * (self.losses[loss.balance_against].weight or 1.0)
         term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio)
         if weight.isfinite():
             self.state.balance[name] = weight.detach()

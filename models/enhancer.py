@@ -1,7 +1,8 @@
 """The enhancer: a mask on the noisy spectrum.
 
 SpeechBrain's wide ResNet with squeeze-and-excitation (arXiv:2112.06068), with the same parameter names, so that its
-checkpoints load here. What differs: the output has the input's length, and synthesis can be left out.
+checkpoints load here. What differs: the output has the input's length, synthesis can be left out, and a mask outside of
+[0, 1] is not lost to training, which starts with a mask that lets all through.
 """
 
 import torch
@@ -9,6 +10,25 @@ from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
 
 from models.features import log_magnitude
 from models.layout import without_copies
+
+
+class Returning(torch.autograd.Function):
+    """Clamp to [0, 1] that keeps a gradient which leads back inside.
+
+    Outside, ``torch.clamp`` has none: about half of the points of an untrained mask lie there, and do not learn.
+    """
+
+    @staticmethod
+    def forward(ctx, x):
+        """Any shape -> the same shape, in [0, 1]."""
+        ctx.save_for_backward(x)
+        return x.clamp(min=0, max=1)
+
+    @staticmethod
+    def backward(ctx, slope):
+        """The slope, but 0 where descent would lead further out."""
+        (x,) = ctx.saved_tensors
+        return slope.masked_fill((x < 0) & (slope > 0) | (x > 1) & (slope < 0), 0)
 
 
 class Enhancer(EnhanceResnet):
@@ -21,6 +41,11 @@ class Enhancer(EnhanceResnet):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         without_copies(self)
+        torch.nn.init.ones_(self.output_layer().bias)
+
+    def output_layer(self):
+        """The ``torch.nn.Linear`` that gives the mask, before it is clamped."""
+        return list(self.DNN.values())[-1].w
 
     def forward(self, noisy_wav, synthesize=True):
         """[batch, samples] -> (wav [batch, samples] or None, features [batch, time, freq], mask [batch, time, freq])"""
@@ -36,7 +61,7 @@ class Enhancer(EnhanceResnet):
 
     def mask(self, features):
         """Features [batch, time, freq] -> real mask in [0, 1], same shape."""
-        return self.DNN(self.CNN(features)).clamp(min=0, max=1)
+        return Returning.apply(self.DNN(self.CNN(features)))
 
 
 def resynthesize(magnitude_wav, phase_wav, stft, istft):

@@ -13,7 +13,7 @@ class Objective:
     weight : float or None
         Share in the total; 0 is reported and not trained; None leaves the loss out.
     balance_against : str
-        Name of the loss whose gradient this one is measured by, when ``gradient_ratio`` is given.
+        Name of the loss whose gradient, with its weight, this one is measured by, when ``gradient_ratio`` is given.
     gradient_ratio : float or None
         Length of this loss's gradient at ``at`` as a multiple of the other's; takes the place of the weight.
     at : str
