@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "templates"
 SPECTRUM = ["sample_rate", "n_fft", "win_length", "hop_length"]
 ENHANCER = ["enhance_channels", "enhance_dense"]
-ACOUSTIC = ["cnn_channels", "time_pooling", "rnn_layers", "rnn_neurons", "dnn_neurons", "normalize_variance"]
+ACOUSTIC = ["cnn_channels", "time_pooling", "rnn_layers", "rnn_neurons", "dnn_neurons"]
 ACOUSTIC += ["feature_size", "asr_hop_length", "n_mels", "output_neurons"]
 ATTENTION = ["decoder_neurons", "attention_channels", "attention_kernel"]
 BEAM = ["beam_size", "beam_eos_threshold", "beam_max_attn_shift", "beam_temperature"]
@@ -57,6 +57,9 @@ def export_model(modules, hparams, tokens, folder):
         state = {key: value.cpu() for key, value in getattr(modules[name], "module", modules[name]).state_dict().items()}
         torch.save(state, aside / f"{FILES.get(name, name)}.ckpt")
     recognizes = "src_embedding" in names
+    if recognizes and hparams.get("mel_bands"):
+        encoder = getattr(modules["src_embedding"], "module", modules["src_embedding"])
+        torch.save({"w.weight": encoder.bank.T.contiguous().cpu()}, aside / "mel_bands.ckpt")
     if recognizes:
         save_tokenizer(tokens, hparams["output_neurons"], aside / "tokenizer.ckpt")
     (aside / "hyperparams.yaml").write_text(settings_text(names, hparams, tokens), encoding="utf-8")
@@ -96,7 +99,7 @@ def settings_text(names, hparams, tokens):
         body.append(sequence("encoder", steps))
         exposed["encoder"] = "encoder"
         exposed |= {"decoder": "decoder"} if search_kind(names, hparams).startswith("attention") else {}
-    body.append(closing(names, exposed))
+    body.append(closing([*names, *(["mel_bands"] if "mel_bands" in steps else [])], exposed))
     return "# Made by the recipe; loads with SpeechBrain alone. README.md tells how.\n" + as_yaml(head) + "".join(body)
 
 
@@ -116,14 +119,28 @@ def recognizer(names, hparams, tokens):
     keys = ACOUSTIC + (ATTENTION if "attention_decoder" in names else []) + BEAM
     head = {key: hparams[key] for key in keys}
     kind = search_kind(names, hparams)
-    body = [template(f"features_{hparams['features']}"), template("acoustic")]
+    steps, body = input_steps(hparams, head)
+    body.append(template("acoustic"))
     body += [template(name) for name in ("ctc_output", "attention_decoder") if name in names]
     body.append(tokenizer_text(tokens, hparams))
     if kind == "attention_beam":
         body.append(scorer_text(hparams["decoding"].weights, names))
     body.append("\n# From outputs to tokens\n" + template(f"search_{kind}"))
-    steps = ["compute_features", "normalize", "src_embedding"]
-    return head, body, steps + ([] if kind.startswith("attention") else ["ctc_output", "log_softmax"])
+    return head, body, steps + ["src_embedding"] + ([] if kind.startswith("attention") else ["ctc_output", "log_softmax"])
+
+
+def input_steps(hparams, head):
+    """(steps from waveform to the acoustic network's input, their texts); ``head`` gets the numbers that they want."""
+    steps, body = ["compute_features"], [template(f"features_{hparams['features']}")]
+    if hparams["normalization"] != "none":
+        head["normalize_variance"] = hparams["normalization"] == "mean_variance"
+        steps.append("normalize")
+        body.append(template("normalize"))
+    if hparams.get("mel_bands"):
+        head |= {"spectrum_size": head["feature_size"], "feature_size": hparams["mel_bands"]}
+        steps.append("mel_bands")
+        body.append(template("mel_bands"))
+    return steps, body
 
 
 def search_kind(names, hparams):

@@ -10,15 +10,25 @@ from errors import RecipeError
 from models.layout import without_copies
 
 
+def mel_bank(bins, n_mels, sample_rate):
+    """Weights that average a spectrum's bins into mel bands: [bins, n_mels], each band's sum 1 (0 where it has no bin)."""
+    from torchaudio.functional import melscale_fbanks
+
+    bank = melscale_fbanks(bins, 0.0, sample_rate / 2, n_mels, sample_rate)
+    return bank / bank.sum(dim=0, keepdim=True).clamp(min=1e-6)
+
+
 class AcousticEncoder(CRDNN):
     """SpeechBrain's CRDNN whose inner outputs can be tapped through ``forward`` (which DDP wrappers need).
 
-    Taps are ``CNN.block_0``, ``CNN.block_1``, ... (outputs of the CNN blocks), ``CNN`` (the last of them) and
-    ``encoder`` (the output of the whole network).
+    With ``mel_bands`` the layers are given so many mel bands, means over the bins of a log spectrum of ``input_size`` bins.
+    Taps are ``CNN.block_0``, ``CNN.block_1``, ... (outputs of the CNN blocks), ``CNN`` (the last of them) and ``encoder``
+    (the output of the whole network).
     """
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, input_size, mel_bands=None, sample_rate=16000, **sizes):
+        super().__init__(input_size=mel_bands or input_size, **sizes)
+        self.register_buffer("bank", mel_bank(input_size, mel_bands, sample_rate) if mel_bands else None, persistent=False)
         without_copies(self)
 
     def tap_names(self):
@@ -27,6 +37,8 @@ class AcousticEncoder(CRDNN):
 
     def forward(self, features, taps=None):
         """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output, no further than needed."""
+        bank = self._buffers.get("bank")  # the constructor of the layers calls this too, before it has one
+        features = features if bank is None else features @ bank.to(features.dtype)
         if not taps:
             return super().forward(features)
         outputs, x = {}, features
@@ -51,10 +63,7 @@ class FilterBankJudge(torch.nn.Module):
 
     def __init__(self, n_fft=512, n_mels=40, sample_rate=16000):
         super().__init__()
-        from torchaudio.functional import melscale_fbanks
-
-        bank = melscale_fbanks(n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate)
-        self.register_buffer("bank", bank / bank.sum(dim=0, keepdim=True).clamp(min=1e-6), persistent=False)
+        self.register_buffer("bank", mel_bank(n_fft // 2 + 1, n_mels, sample_rate), persistent=False)
 
     def forward(self, features, taps=None):
         """[batch, time, freq] -> the same bands under each tap's name, [batch, time, mels]."""

@@ -2,11 +2,12 @@
 
 import torch
 from speechbrain.lobes.features import Fbank
-from speechbrain.processing.features import STFT, spectral_magnitude
+from speechbrain.processing.features import STFT, InputNormalization, spectral_magnitude
 
 from errors import RecipeError
 
 KINDS = ("log_spectrum", "fbank")
+NORMALIZATIONS = ("none", "mean", "mean_variance")
 
 
 def log_magnitude(spectrum):
@@ -54,3 +55,18 @@ class Features(torch.nn.Module):
         with torch.autocast(wav.device.type, enabled=False):
             transformed = self.transform(wav.float())
             return log_magnitude(transformed) if self.kind == "log_spectrum" else transformed
+
+
+class AsTheyAre(torch.nn.Module):
+    """In a normalisation's place: none."""
+
+    def forward(self, features, lens):
+        """[batch, time, freq] -> the same."""
+        return features
+
+
+def normalization(kind):
+    """``none``; ``mean``: each feature's mean over the utterance is taken away; ``mean_variance``: and it is divided by its deviation."""
+    if kind not in NORMALIZATIONS:
+        raise RecipeError(f"normalization: {kind!r} is not one of {', '.join(NORMALIZATIONS)}.")
+    return AsTheyAre() if kind == "none" else InputNormalization(norm_type="sentence", std_norm=kind == "mean_variance")

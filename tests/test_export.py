@@ -33,6 +33,7 @@ CASES = {  # name -> stage, overrides, SpeechBrain's class
     "fbank, a share of noisy": ("robust_asr", {**HEARD, "features": "fbank", "observation_share": 0.25}, "EncoderASR"),
     "attention": ("robust_asr", {**RECOGNIZER, **ATTENTION, **WORDS_ONLY}, "EncoderDecoderASR"),
     "phones": ("pretrain_perceptual", {**CTC, "output_neurons": 6}, "EncoderASR"),
+    "mel bands": ("pretrain_perceptual", {**CTC, "output_neurons": 6, "mel_bands": 20, "normalization": "mean"}, "EncoderASR"),
 }
 OWN = {  # name -> predictions of the recipe to compare
     "enhancer": ["enhanced_wav"],
@@ -40,6 +41,7 @@ OWN = {  # name -> predictions of the recipe to compare
     "fbank, a share of noisy": ["ctc_log_probs", "hypotheses", "signal"],
     "attention": ["encoded", "hypotheses"],
     "phones": ["ctc_log_probs", "hypotheses"],
+    "mel bands": ["ctc_log_probs", "hypotheses"],
 }
 
 LOAD = """

@@ -80,6 +80,17 @@ def test_padding_does_not_count():
         spectral_distance(x, noise, lens, kind="huber")
 
 
+def test_a_judge_of_mel_bands_hears_their_means():
+    judge = AcousticEncoder(input_size=257, mel_bands=16, cnn_channels=[4, 8], rnn_layers=1, rnn_neurons=8, dnn_neurons=8).eval()
+    assert torch.allclose(judge.bank.sum(dim=0), torch.ones(16), atol=1e-6) and "bank" not in judge.state_dict()
+    features = torch.rand(2, 20, 257)
+    taps = judge(features, taps=("CNN.block_0", "encoder"))
+    assert taps["CNN.block_0"].shape == (2, 20, 8, 4)
+    within = torch.linalg.qr(judge.bank, mode="complete")[0][:, 16:]  # what no band hears
+    unheard = features + torch.randn(2, 20, 241) @ within.T
+    torch.testing.assert_close(judge(unheard), judge(features), rtol=1e-3, atol=1e-4)
+
+
 def test_filter_bank_takes_any_tap():
     assert FilterBankJudge()(torch.rand(2, 7, 257), taps=("CNN",))["CNN"].shape == (2, 7, 40)
 

@@ -33,6 +33,7 @@ def check_stage(hparams):
             one_of(key, name, METRICS)
     for name in hparams["score_sets"]:
         one_of("score_sets", name, SETS)
+    check_bands(hparams)
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
     check_search(hparams)
@@ -53,6 +54,15 @@ def check_names(hparams, key):
         raise RecipeError(
             f"unfrozen_models: {', '.join(sorted(strays))} is not frozen, so it cannot be released. "
             "Add it to frozen_models, or leave it out of both: then it trains from the first epoch."
+        )
+
+
+def check_bands(hparams):
+    """Mel bands are means over the bins of a spectrum."""
+    if hparams.get("mel_bands") and hparams.get("features", "log_spectrum") != "log_spectrum":
+        raise RecipeError(
+            f"mel_bands: {hparams['mel_bands']} bands of a spectrum, but features is {hparams['features']}, which has bands already "
+            "(n_mels). Give --features=log_spectrum, or --mel_bands=null."
         )
 
 

@@ -11,7 +11,7 @@ COUNTS = {
     "unfreeze_epoch": 1, "checkpoint_avg": 1, "metric_jobs": 1, "ctc_epochs": 0, "clean_epochs": 0, "output_neurons": 4, "beam_size": 1,
     "sample_rate": 8000, "n_fft": 16, "n_mels": 1, "time_pooling": 1, "rnn_layers": 1, "rnn_neurons": 1,
     "dnn_neurons": 1, "enhance_dense": 1, "decoder_neurons": 1, "attention_channels": 1, "attention_kernel": 1,
-    "judge_time_pooling": 1, "judge_rnn_layers": 1, "judge_rnn_neurons": 1, "judge_dnn_neurons": 1,
+    "mel_bands": 8, "judge_mel_bands": 8, "judge_time_pooling": 1, "judge_rnn_layers": 1, "judge_rnn_neurons": 1, "judge_dnn_neurons": 1,
 }  # fmt: skip
 ABOVE_ZERO = {
     "lr", "max_seconds", "batch_seconds", "piece_seconds", "pad_multiple", "win_length", "hop_length", "asr_hop_length",
