@@ -1,6 +1,9 @@
 """The mimic loss: zero at identity, indifferent to a channel's scale, balanced by gradient length."""
 
+from types import SimpleNamespace
+
 import pytest
+import speechbrain as sb
 import torch
 from speechbrain.nnet.RNN import LSTM
 
@@ -8,7 +11,9 @@ from errors import RecipeError
 from models.acoustic import AcousticEncoder, FilterBankJudge
 from models.losses import masked_mean, spectral_distance
 from models.mimic import balanced, mimic_distance
+from train import MimicBrain
 from training.freezing import freeze, hold_still, is_frozen, release
+from training.objectives import Objective
 
 TAPS = ("CNN.block_0", "CNN.block_1", "encoder")
 
@@ -68,6 +73,18 @@ def test_balanced_gradient_has_the_wanted_length_and_direction():
     assert slope.norm().item() == pytest.approx(4 * anchor_slope.norm().item(), rel=1e-4)
     torch.testing.assert_close(slope, weight * 4 * features.detach().pow(3))
     torch.testing.assert_close(term.detach(), (weight * loss).detach())
+
+
+@pytest.mark.parametrize("weight, factor", [(10.0, 10), (0.0, 1)])  # 0: the spectral loss is reported alone
+def test_the_ratio_is_to_the_weighted_spectral_gradient(weight, factor):
+    features = torch.randn(2, 6, 4, requires_grad=True)
+    values = {"spectral": (features - 1).square().mean(), "mimic": features.pow(4).mean()}
+    mimic = Objective(None, [], balance_against="spectral", gradient_ratio=2.0, at="features")
+    losses = {"spectral": Objective(None, [], weight=weight), "mimic": mimic}
+    brain = SimpleNamespace(losses=losses, state=SimpleNamespace(balance={}, terms={}))
+    term = MimicBrain.weighted(brain, "mimic", values, {"features": features}, sb.Stage.TRAIN)
+    slopes = [torch.autograd.grad(loss, features, retain_graph=True)[0].norm().item() for loss in (term, values["spectral"])]
+    assert slopes[0] == pytest.approx(2 * factor * slopes[1], rel=1e-4)
 
 
 def test_padding_does_not_count():
