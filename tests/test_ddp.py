@@ -25,7 +25,7 @@ JOINT = ["--unfrozen_models=[enhance_model]", "--unfreeze_epoch=2", "--enhance_w
 WORDS = ["--time_pooling=1", "--clean_epochs=0", "--noisy_share=0.5", "--test_metrics=[wer, si_sdr]"]
 RUNS = {
     "judge": ["pretrain_perceptual", *ATTENTION, "--batch_seconds=null", "--batch_size=2"],
-    "enhancer": ["enhance_mimic", *ENHANCER, *SECONDS, "--valid_metrics=[si_sdr]", "--test_metrics=[si_sdr, stoi]"],
+    "enhancer": ["enhance_mimic", *ENHANCER, "--batch_seconds=0.5", "--valid_metrics=[si_sdr]", "--test_metrics=[si_sdr, stoi]"],
     "cascade": ["robust_asr", *JUDGE, *ENHANCER, *WORDS, *SECONDS],
     "joint": ["robust_asr", *JUDGE, *ENHANCER, *WORDS, *JOINT, *SECONDS],
 }
@@ -67,14 +67,19 @@ def two_ranks(tmp_path_factory):
     """A folder in which all runs were made by two processes."""
     folder = tmp_path_factory.mktemp("ranks")
     data = prepare(folder)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     for name in RUNS:
-        done = subprocess.run(
-            [*torchrun, str(ROOT / "tests/ranks_main.py"), *arguments(name, data)],
-            cwd=folder, capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        done = by_two_processes(folder, *arguments(name, data))
         assert done.returncode == 0, (name, done.stderr[-5000:])
     return folder, data
+
+
+def by_two_processes(folder, *options, **environment):
+    """Run a stage under torchrun; returns the ended process."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    return subprocess.run(
+        [*torchrun, str(ROOT / "tests/ranks_main.py"), *options],
+        cwd=folder, capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -95,6 +100,21 @@ def test_two_ranks_score_as_one_does(two_ranks, monkeypatch, name):
             assert mine == {k: pytest.approx(v, abs=1e-6) if type(v) is float else v for k, v in other.items()}
         assert by_one[f"{part} left out"] == by_two[f"{part} left out"]
         assert by_one[f"{part} means"] == pytest.approx(by_two[f"{part} means"], abs=1.1e-4)  # as printed
+
+
+@pytest.mark.parametrize("stage, steps", [("train", 2), ("valid", 3)])  # of the three an epoch
+def test_two_ranks_stopped_and_resumed_are_as_undisturbed(two_ranks, tmp_path, stage, steps):
+    folder, data = two_ranks
+    options = [*arguments("enhancer", data)[:-1], f"--output_folder={tmp_path}"]
+    stopped = by_two_processes(folder, *options, STOP_IN=stage)
+    assert stopped.returncode != 0 and "stopped by SIGTERM" in stopped.stderr
+    (checkpoint,) = (tmp_path / "save").glob("CKPT*")
+    assert f"step: {steps}" in (checkpoint / "brain.ckpt").read_text()
+    resumed = by_two_processes(folder, *options)
+    assert resumed.returncode == 0, resumed.stderr[-5000:]
+    mine, undisturbed = (torch.load(run / "enhance_model.ckpt", weights_only=True) for run in (tmp_path, folder / "enhancer"))
+    assert mine.keys() == undisturbed.keys() and all(torch.equal(mine[key], undisturbed[key]) for key in mine)
+    assert scores(tmp_path) == scores(folder / "enhancer")
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5])

@@ -62,6 +62,27 @@ def gather_terms(terms):
     return joined
 
 
+class Agreement:
+    """The largest of the ranks' numbers, known to all of them at the same call: that of the call before.
+
+    The exchange goes on beside the step, on the CPU, and nobody waits for it.
+    """
+
+    def __init__(self):
+        self.group = torch.distributed.new_group(backend="gloo")
+        self.number, self.work = torch.zeros(1, dtype=torch.int64), None
+
+    def reached(self, number):
+        """Give this call's number; returns the largest of the last call's, 0 at first. All ranks must call it."""
+        found = 0
+        if self.work is not None:
+            self.work.wait()
+            found = int(self.number)
+        self.number.fill_(number)
+        self.work = torch.distributed.all_reduce(self.number, torch.distributed.ReduceOp.MAX, self.group, async_op=True)
+        return found
+
+
 def share_buffers(modules):
     """Give all ranks the buffers of rank 0: on the CPU each has BatchNorm statistics of its own batches."""
     if is_distributed_initialized():

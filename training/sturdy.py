@@ -9,6 +9,7 @@ from speechbrain.utils.distributed import run_on_main
 from errors import RecipeError
 from training.bad_sound import BadUtterances
 from training.checkpoints import LOAD_ERRORS
+from training.ranks import Agreement
 from training.run_state import RunState
 from training.step_guard import StepGuard
 from training.stopping import Stopped, Stopper
@@ -29,6 +30,7 @@ class Sturdy:
         super().__init__(*args, **kwargs)
         self.stopper = stopper or Stopper()
         self.state, self.guard = RunState(), StepGuard(self.nonfinite_patience)
+        self.agreement, self.stop_by = None, None  # among several ranks; the signal to stop by, on which they agree
         self.bad = BadUtterances(self.hparams.on_bad_utterance)
         if self.checkpointer is not None:  # without one: inference, and tests of parts
             self.checkpointer.add_recoverable("run_state", self.state, optional_load=True)
@@ -59,30 +61,41 @@ class Sturdy:
             super()._fit_train(*args, **kwargs)
 
     def _should_save_intra_epoch_ckpt(self, *args):
-        """Called after each step: also when the run was asked to stop."""
-        if self.stopper.requested is None:
-            return super()._should_save_intra_epoch_ckpt(*args)
-        if self.distributed_launch:  # the ranks have not agreed on a step to stop after
-            self.stopper.leave_if_asked()
-        return True
+        """Called after each step: also when the run was asked to stop, any rank of it."""
+        if self.distributed_launch:
+            self.agreement = self.agreement or Agreement()
+            self.stop_by = self.agreement.reached(self.stopper.requested or 0) or None
+        else:
+            self.stop_by = self.stopper.requested
+        return self.stop_by is not None or super()._should_save_intra_epoch_ckpt(*args)
 
     def _save_intra_epoch_ckpt(self):
         super()._save_intra_epoch_ckpt()
-        self.stopper.leave_if_asked()
+        if self.stop_by is not None:
+            raise Stopped(self.stop_by)
 
     def _fit_valid(self, valid_set, epoch, enable):
-        """Nothing changes in validation, so a stop at any moment can keep what the epoch learned."""
-        self.epoch_kept = False
+        """Nothing changes in validation, so a stop at any moment can keep what the epoch learned.
+
+        Several ranks keep it before: they would be stopped at different places, and can do nothing together there.
+        """
+        self.epoch_kept = self.distributed_launch
+        if self.distributed_launch:
+            self.keep_training()
         try:
             self.stopper.leave_if_asked()
             super()._fit_valid(valid_set, epoch, enable)
         except Stopped:
-            if not self.epoch_kept and not self.distributed_launch:
-                self.state.drop_statistics()
-                super()._save_intra_epoch_ckpt()
+            if not self.epoch_kept:
+                self.keep_training()
             raise
         self.state.train_stats = None
         self.stopper.leave_if_asked()
+
+    def keep_training(self):
+        """A checkpoint of what the epoch has learned, while its validation is not over."""
+        self.state.drop_statistics()
+        super()._save_intra_epoch_ckpt()
 
     # Steps
 
