@@ -17,7 +17,7 @@ def channel_deviation(x, lens, floor=1e-4):
     return variance.sqrt().clamp(min=floor)
 
 
-def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_norm"):
+def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_norm", weights=None):
     """Distance of a judge's two outputs, summed over its taps.
 
     Arguments
@@ -32,16 +32,18 @@ def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_n
         ``raw``: as published; ``standardised``: each channel divided by its standard deviation on the clean speech,
         so that no loud channel decides for all; ``unit_norm``: the channels of each frame (and band) scaled to length
         1, so that quiet places count as much as loud ones.
+    weights : list of float, optional
+        Of the taps, in their order; 1 each by default.
     """
     total = 0.0
-    for tap, clean in judged_clean.items():
+    for (tap, clean), weight in zip(judged_clean.items(), weights or [1.0] * len(judged_clean), strict=True):
         enhanced, clean = judged_enhanced[tap].float(), clean.float()
         if form == "standardised":
             deviation = channel_deviation(clean, lens)
             enhanced, clean = enhanced / deviation, clean / deviation
         elif form == "unit_norm":
             enhanced, clean = (torch.nn.functional.normalize(x, dim=-1) for x in (enhanced, clean))
-        total = total + masked_mean(distance_of(kind)(enhanced - clean), lens)
+        total = total + weight * masked_mean(distance_of(kind)(enhanced - clean), lens)
     return total
 
 

@@ -1,5 +1,6 @@
 """The mimic loss: zero at identity, indifferent to a channel's scale, balanced by gradient length."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from models.acoustic import AcousticEncoder, FilterBankJudge
 from models.losses import masked_mean, spectral_distance
 from models.mimic import balanced, mimic_distance
 from train import MimicBrain
+from training.checks import check_taps
 from training.freezing import freeze, hold_still, is_frozen, release
 from training.objectives import Objective
 
@@ -62,6 +64,30 @@ def test_standardised_form_does_not_see_a_channels_scale_and_raw_does():
     plain, scaled = (mimic_distance(*pair, lens, form="standardised") for pair in pairs)
     torch.testing.assert_close(plain, scaled)
     assert mimic_distance(*pairs[1], lens, form="raw") > 2 * mimic_distance(*pairs[0], lens, form="raw")
+
+
+def test_unit_norm_is_the_cosine_distance_and_taps_are_weighted():
+    clean, enhanced, lens = torch.randn(2, 8, 5), torch.randn(2, 8, 5), torch.ones(2)
+    expected = 2 / 5 * (1 - torch.nn.functional.cosine_similarity(clean, enhanced, dim=-1)).mean()  # a mean over 5 channels
+    pair = {"CNN": enhanced, "encoder": clean}, {"CNN": clean, "encoder": clean}
+    for weights, weight in ((None, 1), ([3, 1], 3), ([1, 3], 1)):
+        torch.testing.assert_close(mimic_distance(*pair, lens, weights=weights), weight * expected)
+
+
+@pytest.mark.parametrize(
+    "taps, weights, words",
+    [
+        (["CNN.block_7"], [1], "'CNN.block_7' is not one of CNN.block_0, CNN.block_1, CNN, encoder"),
+        (["encoder"], [1, 4, 9], "[1, 4, 9] for the 1 mimic_taps encoder"),
+        (["encoder"], "much", "'much' for the 1"),
+        ([], None, "one layer or more"),
+    ],
+)
+def test_taps_that_cannot_be_meant_are_refused(taps, weights, words):
+    hparams = {"modules": {"judge": judge()}, "judge_name": "judge", "losses": {"mimic": Objective(None, [])}}
+    check_taps({**hparams, "mimic_taps": ["CNN"], "mimic_tap_weights": None})
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        check_taps({**hparams, "mimic_taps": taps, "mimic_tap_weights": weights})
 
 
 def test_balanced_gradient_has_the_wanted_length_and_direction():

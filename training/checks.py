@@ -1,5 +1,7 @@
 """Checks of a stage's lists before anything slow begins."""
 
+from numbers import Real
+
 from errors import RecipeError
 from models.losses import DISTANCES
 from models.mimic import FORMS
@@ -34,6 +36,7 @@ def check_stage(hparams):
     for name in hparams["score_sets"]:
         one_of("score_sets", name, SETS)
     check_bands(hparams)
+    check_taps(hparams)
     check_decoding(hparams["decoding"].kind)
     check_losses(hparams)
     check_search(hparams)
@@ -63,6 +66,22 @@ def check_bands(hparams):
         raise RecipeError(
             f"mel_bands: {hparams['mel_bands']} bands of a spectrum, but features is {hparams['features']}, which has bands already "
             "(n_mels). Give --features=log_spectrum, or --mel_bands=null."
+        )
+
+
+def check_taps(hparams):
+    """The judge has the layers that the mimic loss asks for, and each has its weight."""
+    mimic = hparams["losses"].get("mimic")
+    if mimic is None or not mimic.listed:
+        return
+    judge, taps, weights = hparams["modules"][hparams["judge_name"]], hparams["mimic_taps"], hparams["mimic_tap_weights"]
+    for name in taps:
+        one_of("mimic_taps", name, judge.tap_names() if hasattr(judge, "tap_names") else taps)
+    numbers = weights is None or isinstance(weights, list) and all(isinstance(weight, Real) for weight in weights)
+    if not taps or not numbers or weights is not None and len(weights) != len(taps):
+        raise RecipeError(
+            f"mimic_tap_weights: {weights!r} for the {len(taps)} mimic_taps {', '.join(taps)}. Give one layer or more, and a number "
+            "for each, as [1, 4], or --mimic_tap_weights=null, where each counts 1."
         )
 
 
