@@ -11,6 +11,7 @@ from corpus.audio import write_text
 from corpus.fingerprint import fingerprint, is_current, write_stamp
 from corpus.layout import MAX_SECONDS
 from corpus.manifests import survey
+from corpus.noise_sources import MADE
 from corpus.pronunciations import Lexicon, lexicon_files
 from errors import RecipeError
 
@@ -154,6 +155,8 @@ def _add_mix(commands):
         shown = " ".join(f"{snr:g}" for snr in getattr(default, name))
         about = f"signal-to-noise ratios to draw from, in dB (default: {shown})"
         parser.add_argument(f"--{name}", nargs="+", type=float, default=getattr(default, name), metavar="DB", help=about)
+    about = "share of the training utterances with a made noise, where there are any (default: %(default)s)"
+    parser.add_argument("--made_share", type=float, default=default.made_share, metavar="SHARE", help=about)
     parser.add_argument("--seed", type=int, default=default.seed, help="of all draws (default: %(default)s)")
 
 
@@ -161,6 +164,7 @@ MIX_NAMES = {
     "valid_speakers": "speakers for validation, by name, or a fraction of those left by the test",
     "test_speakers": "speakers for the test, by name, or a fraction",
     "test_noises": "noise kinds for the test alone, by name, or a fraction",
+    "made_noises": f"noises of training made without recordings ({', '.join(MADE)}), beside those of --noise",
     "only": "take only speech whose path or speaker fits one of these patterns, as 'ls_*' or 'digits_fsdd/*'",
     "without": "leave out speech whose path or speaker fits one of these patterns",
 }
@@ -198,7 +202,7 @@ def _mini(options):
 def _mix(options):
     listed_names = {name: tuple(names(" ".join(getattr(options, name)))) for name in MIX_NAMES}
     snrs = {"snrs_train": tuple(options.snrs_train), "snrs_test": tuple(options.snrs_test)}
-    settings = own_corpus.MixSettings(**listed_names, **snrs, seed=options.seed)
+    settings = own_corpus.MixSettings(**listed_names, **snrs, made_share=options.made_share, seed=options.seed)
     split = own_corpus.mix_corpus(options.speech, options.noise, options.data_folder, settings)
     print(f"Test speakers: {', '.join(split['test_speakers'])}; test noises: {', '.join(split['test_noises'])}")
     print(f"Train with: --data_folder={options.data_folder} --valid_speakers=[{','.join(split['valid_speakers'])}]")

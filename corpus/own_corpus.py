@@ -7,7 +7,6 @@ import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,10 @@ from corpus.audio import read, write, write_text
 from corpus.inspection import QUIET_SECONDS
 from corpus.layout import SAMPLE_RATE, TEST, TRAIN, at_16k
 from corpus.mixing import mix_at_snr
+from corpus.noise_sources import find_noises, make_noises
 from corpus.resampling import to_16k
-from corpus.speech_sources import find_speech, safe_name, sound_files
+from corpus.speech_sources import find_speech, safe_name
 from errors import RecipeError
-
-DRAWS = 50  # stretches of noise to try for one that is not silent
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,15 @@ class MixSettings:
     valid_speakers: tuple = ("0.1",)
     test_speakers: tuple = ("0.1",)
     test_noises: tuple = ("0.3",)
+    made_noises: tuple = ()  # of noise_sources.MADE; training and validation hear them beside the recorded ones
+    made_share: float = 0.5  # of the utterances of training and validation, where there are made noises
     seed: int = 1234
     only: tuple = ()
     without: tuple = ()
+
+    def record(self):
+        """What ``split.json`` keeps; without the made noises where there are none, as before these could be asked for."""
+        return {key: value for key, value in asdict(self).items() if self.made_noises or not key.startswith("made_")}
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,13 @@ def mix_corpus(speech, noise, data_folder, settings=MixSettings()):
     An interrupted run is repeated with the same command; a folder made with other settings is refused.
     """
     found = find_speech(speech, settings.only, settings.without)
-    kinds = find_noises(noise)
-    split = _split(found, kinds, settings)
+    recorded = find_noises(noise)
+    split = _split(found, recorded, settings)
+    made = _made(found, split, settings)
     data_folder = Path(data_folder)
-    _claim(data_folder, {**split, "settings": asdict(settings), "utterances": len(found)})
-    plan = _plan(found, kinds, split, settings)
+    _claim(data_folder, {**split, "settings": settings.record(), "utterances": len(found)})
+    plan = _plan(found, list(recorded), list(made), split, settings)
+    kinds = {**recorded, **made}
     _make_folders(data_folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         work = pool.map(lambda item: _make(item, kinds[item.noise], data_folder, settings.seed), plan)
@@ -69,21 +75,6 @@ def mix_corpus(speech, noise, data_folder, settings=MixSettings()):
             pass
     _write_logs(data_folder, plan)
     return split
-
-
-def find_noises(folder):
-    """Return noise kind -> sound files, one kind for each sub-folder that holds any."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise RecipeError(f"--noise: no such folder {folder}")
-    kinds = {safe_name(kind.name): sound_files(kind) for kind in sorted(folder.iterdir()) if kind.is_dir()}
-    kinds = {kind: files for kind, files in kinds.items() if files}
-    if len(kinds) < 2:
-        raise RecipeError(
-            f"--noise: {folder} has {len(kinds)} sub-folder(s) with sound files (wav, flac, ogg); "
-            "two kinds are needed at least, one sub-folder each, since the test has noises of its own."
-        )
-    return kinds
 
 
 def _split(found, kinds, settings):
@@ -120,48 +111,41 @@ def _is_fraction(text):
         return False
 
 
-def _plan(found, kinds, split, settings):
+def _made(found, split, settings):
+    """Made noises of the voices to train on: whom validation and test hear is in no crowd."""
+    if not 0 <= settings.made_share <= 1:
+        raise RecipeError(f"--made_share is {settings.made_share:g}; accepted: 0 to 1, a share of the utterances.")
+    withheld = {*split["valid_speakers"], *split["test_speakers"]}
+    return make_noises(settings.made_noises, [item.path for item in found if item.speaker not in withheld])
+
+
+def _plan(found, recorded, made, split, settings):
     """Name the utterances ``<speaker>_<nnn>`` and draw each one's noise and SNR."""
     counts, plan = Counter(), []
-    noises = {TEST: split["test_noises"], TRAIN: [kind for kind in kinds if kind not in split["test_noises"]]}
+    noises = {TEST: split["test_noises"], TRAIN: [kind for kind in recorded if kind not in split["test_noises"]]}
     for item in found:
         counts[item.speaker] += 1
         name = f"{item.speaker}_{counts[item.speaker]:03d}"
         part = TEST if item.speaker in split["test_speakers"] else TRAIN
         draw = random.Random(f"{settings.seed} {name}")  # by name: no mixture depends on another
         snrs = settings.snrs_test if part is TEST else settings.snrs_train
-        plan.append(Planned(name, part, item, draw.choice(noises[part]), float(draw.choice(snrs))))
+        from_made = made and part is TRAIN and draw.random() < settings.made_share
+        kind = draw.choice(made if from_made else noises[part])
+        plan.append(Planned(name, part, item, kind, float(draw.choice(snrs))))
     return plan
 
 
-def _make(item, files, data_folder, seed):
+def _make(item, noise, data_folder, seed):
     """Mix one utterance and write its three files, the text last."""
     try:
         speech = to_16k(*read(item.speech.path))
-        stretch = _stretch(files, speech.size, np.random.default_rng([seed, zlib.crc32(item.name.encode())]))
+        stretch = noise(speech.size, np.random.default_rng([seed, zlib.crc32(item.name.encode())]))
         noisy, clean = mix_at_snr(speech, stretch, item.snr, SAMPLE_RATE)
     except RecipeError as problem:
         raise RecipeError(f"{item.speech.path} with noise {item.noise}: {problem}") from problem
     write(data_folder / at_16k(item.part.clean) / f"{item.name}.wav", clean, SAMPLE_RATE)
     write(data_folder / at_16k(item.part.noisy) / f"{item.name}.wav", noisy, SAMPLE_RATE)
     write_text(data_folder / item.part.text / f"{item.name}.txt", item.speech.words + "\n")
-
-
-def _stretch(files, samples, rng):
-    """Draw ``[samples]`` of one noise file, from a random place on, repeated where it is short, never silent."""
-    for _ in range(DRAWS):
-        noise = _noise(files[rng.integers(len(files))])
-        start = rng.integers(noise.size - samples) if noise.size > samples else 0
-        stretch = noise[start : start + samples]
-        if stretch.any():
-            return stretch
-    raise RecipeError(f"only silence in {DRAWS} stretches of {files[0].parent}; leave this noise out")
-
-
-@lru_cache(maxsize=256)
-def _noise(path):
-    """A noise at 16 kHz without the digital silence around it, with which some collections pad their clips."""
-    return np.trim_zeros(to_16k(*read(path)))
 
 
 def _claim(data_folder, record):

@@ -8,7 +8,7 @@ from errors import RecipeError
 from training.settings import parse_yaml
 
 # Of section data: how a corpus is mixed, as in `python data_prep.py mix --help`
-MIX_KEYS = ("only", "without", "test_noises", "test_speakers", "valid_speakers", "snrs_train", "snrs_test")
+MIX_KEYS = ("only", "without", "test_noises", "made_noises", "test_speakers", "valid_speakers", "snrs_train", "snrs_test")
 SECTIONS = ("seeds", "common", "data", "runs", "adapted", "independent", "rows", "order", "differences")
 OPTIONAL = ("data", "adapted", "independent")
 DATA_KEYS = ("speech", "noise", "score_on", "rotate", *MIX_KEYS)

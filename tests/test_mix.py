@@ -9,6 +9,8 @@ import soundfile
 
 import data_prep
 from corpora import shared_data, sound
+from corpus.layout import TRAIN
+from corpus.noise_sources import MADE, make_noises
 from corpus.own_corpus import MixSettings, mix_corpus
 from corpus.speech_sources import find_speech
 from errors import RecipeError
@@ -126,6 +128,8 @@ def test_texts_may_stand_in_a_tree_of_their_own(tmp_path):
         ({"test_speakers": ("ann", "bob", "cid")}, "test_speakers takes 3 of 4"),
         ({"test_noises": NOISES}, "test_noises takes 4 of 4"),
         ({"test_noises": ("snow",)}, "no snow; available: cafe, rain"),
+        ({"made_noises": ("snow",)}, "no snow; available: babble, speech_shaped, coloured"),
+        ({"made_noises": ("babble",), "made_share": 2.0}, "made_share is 2; accepted: 0 to 1"),
     ],
 )
 def test_impossible_splits_are_refused_before_anything_is_written(speech, noise, tmp_path, options, said):
@@ -151,9 +155,38 @@ def test_silent_noise_is_named(speech, noise, tmp_path):
         mix_corpus(speech, noise, tmp_path / "out", SETTINGS)
 
 
+def test_made_noises_are_for_training_and_change_nothing_else(speech, noise, tmp_path):
+    made = MixSettings(**{**vars(SETTINGS), "made_noises": tuple(MADE), "made_share": 1.0})
+    for name, settings in (("plain", SETTINGS), ("made", made), ("again", made)):
+        mix_corpus(speech, noise, tmp_path / name, settings)
+    assert contents(tmp_path / "made") == contents(tmp_path / "again")
+    logs = {name: (tmp_path / name / TRAIN.log).read_text() for name in ("plain", "made")}
+    assert {line.split()[1] for line in logs["made"].splitlines()} <= {f"made_{name}" for name in MADE}
+    assert "made_" not in logs["plain"]
+    for kind in ("noisy", "clean"):
+        folder = f"{kind}_testset_wav_16k"
+        assert contents(tmp_path / "made" / folder) == contents(tmp_path / "plain" / folder)
+
+
+def test_what_made_noises_sound_like(tmp_path):
+    low = np.sin(2 * np.pi * 300 * np.arange(16000) / 16000)  # "speech" of one tone
+    soundfile.write(tmp_path / "low.wav", low * 0.1, 16000)
+    sources = make_noises(tuple(MADE), [tmp_path / "low.wav"])
+    made = {name: source(24000, np.random.default_rng(1)) for name, source in sources.items()}
+    assert all(sound.shape == (24000,) and sound.std() > 0 for sound in made.values())
+    share = {name: spectrum_share(sound, 200, 400) for name, sound in made.items()}
+    assert share["made_babble"] > 0.95 and share["made_speech_shaped"] > 0.8 > share["made_coloured"]
+
+
+def spectrum_share(signal, low, high):
+    """Share of the power that lies between two frequencies in Hz."""
+    power, frequency = np.abs(np.fft.rfft(signal)) ** 2, np.fft.rfftfreq(signal.size, 1 / 16000)
+    return power[(frequency >= low) & (frequency <= high)].sum() / power.sum()
+
+
 def test_the_command_says_how_to_go_on(speech, noise, tmp_path, capsys):
     command = ["mix", f"--speech={speech}", f"--noise={noise}", f"--data_folder={tmp_path / 'out'}"]
-    split = ["--valid_speakers=[bob]", "--test_speakers", "dee", "--snrs_test", "3"]
+    split = ["--valid_speakers=[bob]", "--test_speakers", "dee", "--snrs_test", "3", "--made_noises", "babble", "coloured"]
     assert data_prep.main(command + split) == 0
     assert "--valid_speakers=[bob]" in capsys.readouterr().out
     assert {line.split()[2] for line in (tmp_path / "out" / "log_testset.txt").read_text().splitlines()} == {"3"}

@@ -98,6 +98,7 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path):
 
 
 def test_runs_side_by_side_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # which would be taken in its place
     monkeypatch.setattr(campaign, "cores", lambda: 6)
     runs = [a_run(tmp_path, f"run{i}", lr=1.0) for i in range(3)]
     began = time.monotonic()
