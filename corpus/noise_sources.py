@@ -1,4 +1,4 @@
-"""Where stretches of noise come from: recordings of a folder, or made of the clean speech of other talkers and of white noise.
+"""Where noises come from: recordings of a folder, or made of the clean speech of other talkers and of white noise.
 
 VoiceBank-DEMAND has two made kinds among the ten that it trains with, babble and noise of the spectrum of speech
 (Valentini-Botinhao et al., 2016, "Investigating RNN-based speech enhancement methods for noise-robust text-to-speech").

@@ -8,7 +8,9 @@ DRAWS = 2000
 
 
 def estimate(column):
-    """{"value", "low", "high", "seeds": {seed: value}} of a column, seed -> (utterance -> (numerator, denominator)).
+    """{"value", "low", "high", "seeds": {seed: value}} of a column, seeds -> (utterance -> (numerator, denominator)).
+
+    Seeds are tuples: (seed,), or (seed of the enhancer, seed of the recognizer) of all pairs, which are then drawn apart.
 
     The value is the sum of all numerators over that of all denominators. The interval comes from resampling seeds and
     utterances (percentiles of Efron and Tibshirani, 1993). Seeds that scored the same utterances share each draw of
@@ -20,8 +22,15 @@ def estimate(column):
     if total[1] == 0:
         return None
     low, high = ends(resampled(tables, shared=len({tuple(sorted(values)) for values in column.values()}) == 1))
-    by_seed = {seed: float(t[:, 0].sum() / t[:, 1].sum()) for seed, t in tables.items()}
-    return {"value": float(total[0] / total[1]), "low": low, "high": high, "seeds": by_seed}
+    return {"value": float(total[0] / total[1]), "low": low, "high": high, "seeds": by_first(tables)}
+
+
+def by_first(tables):
+    """The ratio for each first seed."""
+    sums = {}
+    for (seed, *_), scores in tables.items():
+        sums[seed] = sums.get(seed, 0) + scores.sum(axis=0)
+    return {seed: float(numerator / denominator) for seed, (numerator, denominator) in sums.items()}
 
 
 def table(values):
@@ -31,7 +40,7 @@ def table(values):
 
 def resampled(tables, shared):
     """The ratio in each of the draws."""
-    seeds = counts(len(tables), DRAWS, np.random.SeedSequence(0))
+    seeds = seed_counts(list(tables))
     generators = np.random.SeedSequence(1).spawn(len(tables))
     sums = np.zeros((DRAWS, 2))
     for i, scores in enumerate(tables.values()):
@@ -39,6 +48,15 @@ def resampled(tables, shared):
         sums += seeds[:, i : i + 1] * (drawn @ scores)
     sums = sums[sums[:, 1] > 0]  # a draw of empty references alone has no rate
     return sums[:, 0] / sums[:, 1]
+
+
+def seed_counts(keys):
+    """How often each key, a tuple of seeds, is drawn, [draws, keys]: the product over the seeds, drawn place by place."""
+    drawn = np.ones((DRAWS, len(keys)))
+    for place, seeds in enumerate(zip(*keys)):
+        names = sorted(set(seeds))
+        drawn *= counts(len(names), DRAWS, np.random.SeedSequence(2 * place))[:, [names.index(seed) for seed in seeds]]
+    return drawn
 
 
 def off_zero(found):

@@ -12,7 +12,7 @@ MIX_KEYS = ("only", "without", "test_noises", "made_noises", "test_speakers", "v
 SECTIONS = ("seeds", "common", "data", "runs", "adapted", "independent", "rows", "order", "differences")
 OPTIONAL = ("data", "adapted", "independent")
 DATA_KEYS = ("speech", "noise", "score_on", "rotate", *MIX_KEYS)
-RUN_KEYS = ("stage", "set", "seed_offset")
+RUN_KEYS = ("stage", "set", "seed_offset", "crossed")
 DIFFERENCE_KEYS = ("title", "of", "minus", "figure")
 ROW_KEYS = ("title", "enhancer", "input", "adapted", "independent", "scores")
 
@@ -98,7 +98,7 @@ def check_names(path, plan):
         for name in filter(None, [*row.runs, row.enhancer]):
             known(f"{path}: row {row.name}", name, plan.runs)
     for name, run in plan.runs.items():
-        for needed in needs_of(run):
+        for needed in (*needs_of(run), *run.get("crossed", ())):
             known(f"{path}: run {name}", needed, plan.runs)
     for group in plan.order:
         for name in group:

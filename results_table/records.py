@@ -58,7 +58,7 @@ def read_lines(path):
 
 
 def column(metric, folders):
-    """Seed -> (utterance -> (numerator, denominator)) of one metric, from the runs' folders by seed."""
+    """Key -> (utterance -> (numerator, denominator)) of one metric, from the runs' folders by key (seeds)."""
     found = {}
     for seed, folder in folders.items():
         records = [record for name in metric.files for record in read_lines(folder / f"{name}_utterances.jsonl")]

@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]  # commands are run here: they name h
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One ``python train.py``: ``overrides`` are complete, ``needs`` are the runs whose files it reads."""
+    """One ``python train.py``: ``overrides`` are complete, ``needs`` are the runs whose files it reads.
+
+    ``by`` is the seed of its crossed needs where that is not its own.
+    """
 
     name: str
     seed: int
@@ -20,6 +23,7 @@ class Run:
     place: str
     overrides: tuple
     needs: tuple = ()
+    by: int | None = None
 
     @property
     def folder(self):
@@ -29,7 +33,7 @@ class Run:
     @property
     def title(self):
         """For the log."""
-        return f"{self.name} seed {self.seed}"
+        return f"{self.name} seed {self.seed}" + (f" by {self.by}" if self.by else "")
 
     @property
     def arguments(self):
@@ -58,7 +62,8 @@ class Runs:
     ---------
     plan : Plan
     folder : Path
-        The table's folder, relative to the recipe's or absolute; a run's own is ``runs/<name>/<seed>`` in it.
+        The table's folder, relative to the recipe's or absolute; a run's own is ``runs/<name>/<seed>`` in it, or
+        ``runs/<name>/<seed>_by_<seed of its crossed needs>``.
     extra : dict
         Overrides for all runs, below those of the plan's runs.
     data : callable
@@ -69,27 +74,43 @@ class Runs:
         self.plan, self.folder, self.extra, self.data = plan, Path(folder), extra or {}, data
         self.made = {}
 
-    def place_of(self, name, seed):
+    def place_of(self, name, seed, by=None):
         """Output folder of a run, as its command says it."""
-        return (self.folder / "runs" / name / str(seed)).as_posix()
+        return (self.folder / "runs" / name / (f"{seed}_by_{by}" if by else str(seed))).as_posix()
 
-    def get(self, name, seed, above=()):
-        """The Run of a name and seed. RecipeError if runs need each other."""
+    def get(self, name, seed, by=None, above=()):
+        """The Run of a name and seed. RecipeError if runs need each other.
+
+        ``by``: the seed of what the plan calls crossed among its needs, by default its own. A run that needs nothing else
+        is the run of that seed: nothing of it is of its own seed.
+        """
         if name in above:
             raise RecipeError(f"plan: the runs {' -> '.join([*above, name])} need each other.")
-        if (name, seed) not in self.made:
-            spec = self.plan.runs[name]
-            needs = tuple(self.get(needed, seed, (*above, name)) for needed in needs_of(spec))
-            overrides = self.overrides(name, spec, seed)
-            self.made[name, seed] = Run(name, seed, spec["stage"], self.place_of(name, seed), overrides, needs)
-        return self.made[name, seed]
+        spec = self.plan.runs[name]
+        crossed = spec.get("crossed", ())
+        by = by if crossed and by != seed else None
+        if by and not set(needs_of(spec)) - set(crossed):
+            seed, by = by, None
+        if (name, seed, by) not in self.made:
+            seeds = {needed: by if by and needed in crossed else seed for needed in needs_of(spec)}
+            needs = tuple(self.get(needed, of, above=(*above, name)) for needed, of in seeds.items())
+            place = self.place_of(name, seed, by)
+            folders = {needed: self.place_of(needed, of) for needed, of in seeds.items()}
+            overrides = self.overrides(spec, seed, place, folders)
+            self.made[name, seed, by] = Run(name, seed, spec["stage"], place, overrides, needs, by)
+        return self.made[name, seed, by]
 
-    def overrides(self, name, spec, seed):
-        """All overrides of a run, references to other runs filled in."""
-        folders = {needed: self.place_of(needed, seed) for needed in needs_of(spec)}
+    def overrides(self, spec, seed, place, folders):
+        """All overrides of a run whose output folder is ``place``, references to other runs filled in from ``folders``."""
         own = {k: v.format_map(folders) if isinstance(v, str) else v for k, v in spec.get("set", {}).items()}
-        place = {"seed": seed + spec.get("seed_offset", 0), "output_folder": self.place_of(name, seed)}
-        return tuple({**place, **self.plan.common, **self.data(seed), **self.extra, **own}.items())
+        first = {"seed": seed + spec.get("seed_offset", 0), "output_folder": place}
+        return tuple({**first, **self.plan.common, **self.data(seed), **self.extra, **own}.items())
+
+    def crossing(self, name, seeds):
+        """(seed,) or, for a run with crossed needs, (seed, seed of these) -> Run, for all pairs of seeds."""
+        if self.plan.runs[name].get("crossed"):
+            return {(seed, by): self.get(name, seed, by) for seed in seeds for by in seeds}
+        return {(seed,): self.get(name, seed) for seed in seeds}
 
     def of_row(self, row, seed):
         """Runs that a row needs, those of earlier stages first."""
@@ -99,7 +120,7 @@ class Runs:
         return list(found)
 
     def in_order(self, rows, seeds):
-        """All runs for these rows (names) and seeds: group by group of the plan, within a group seed by seed."""
+        """All runs for these rows (names) and seeds, group by group of the plan; in a group seed by seed, then the crossed."""
         for name in rows:
             known("--rows", name, self.plan.rows)
         found = {}
@@ -108,6 +129,8 @@ class Runs:
                 for name in group:
                     if name in rows:
                         found.update(dict.fromkeys(self.of_row(self.plan.rows[name], seed)))
+            for name in (run for row in group if row in rows for run in self.plan.rows[row].runs):
+                found.update(dict.fromkeys(self.crossing(name, seeds).values()))
         return list(found)
 
 

@@ -29,8 +29,8 @@ def build_table(runs, states, seeds):
 def scores(runs, states, seeds, row, metric):
     """Column of one row and metric over the seeds that are finished; empty where the row has no such run."""
     name = getattr(row, metric.run)
-    finished = [seed for seed in seeds if name and states.finished(runs.get(name, seed))]
-    return column(metric, {seed: runs.get(name, seed).folder for seed in finished})
+    wanted = runs.crossing(name, seeds) if name else {}
+    return column(metric, {key: run.folder for key, run in wanted.items() if states.finished(run)})
 
 
 def row_of(runs, states, seeds, row, columns):

@@ -75,6 +75,19 @@ def test_needs_come_first_and_references_become_folders(tmp_path):
     assert "--seed=1002 " in wanted[2].command and "--mimic_weight=null" in wanted[4].command
 
 
+def test_crossed_needs_are_taken_of_every_seed(tmp_path):
+    runs = small(tmp_path, ("adapted: {stage", "adapted: {crossed: [start], stage"))
+    assert [run.title for run in runs.in_order(["noisy", "mse"], [1, 2])] == [
+        "start seed 1", "adapted_noisy seed 1", "start seed 2", "adapted_noisy seed 2",
+        "mse seed 1", "adapted_mse seed 1", "mse seed 2", "adapted_mse seed 2",
+        "adapted_mse seed 1 by 2", "adapted_mse seed 2 by 1"]  # fmt: skip
+    other = runs.get("adapted_mse", 1, by=2)
+    assert [needed.title for needed in other.needs] == ["mse seed 1", "start seed 2"]
+    assert "/runs/mse/1/" in other.command and "/runs/start/2/" in other.command and other.place.endswith("adapted_mse/1_by_2")
+    crossing = runs.crossing("adapted_noisy", [1, 2])  # hears no enhancer: a recognizer is a seed
+    assert crossing[1, 2] is crossing[2, 2] is runs.get("adapted_noisy", 2)
+
+
 def test_rows_leave_out_what_they_do_not_need(tmp_path):
     assert [run.name for run in small(tmp_path).in_order(["noisy"], [3])] == ["start", "adapted_noisy"]
 
@@ -91,6 +104,7 @@ def test_overrides_for_all_runs_stand_below_the_plans_own(tmp_path):
         (("of: mse", "of: mimic"), "there is no 'mimic'"),
         (("[[noisy], [mse]]", "[[noisy]]"), "no place for mse"),
         (("seed_offset", "seed_shift"), "seed_shift is not known"),
+        (("adapted: {stage", "adapted: {crossed: [begin], stage"), "there is no 'begin'"),
         (("seeds: [1, 2]\n", ""), "seeds is missing"),
         (("seeds: [1, 2]", "seeds: [1, 2"), "not YAML"),
         (("enhancer: mse", "enhancer: msee"), "there is no 'msee'"),

@@ -37,11 +37,11 @@ differences:
 
 def scores(mean, seeds=(1, 2, 3), prefix="u", count=50):
     """A column of made-up scores."""
-    return {s: {f"{prefix}{i}": (mean + RNG.normal(), 1.0) for i in range(count)} for s in seeds}
+    return {(s,): {f"{prefix}{i}": (mean + RNG.normal(), 1.0) for i in range(count)} for s in seeds}
 
 
 def plain(values):
-    return {seed: {utt: pair[0] for utt, pair in by_utt.items()} for seed, by_utt in values.items()}
+    return {seed: {utt: pair[0] for utt, pair in by_utt.items()} for (seed,), by_utt in values.items()}
 
 
 def test_a_paired_interval_agrees_with_the_seeded_bootstrap():
@@ -53,24 +53,35 @@ def test_a_paired_interval_agrees_with_the_seeded_bootstrap():
 
 
 def test_a_rate_divides_sums():
-    errors = {1: {"a": (100.0, 10.0), "b": (0.0, 30.0)}, 2: {"a": (300.0, 10.0), "b": (0.0, 30.0)}}
+    errors = {(1,): {"a": (100.0, 10.0), "b": (0.0, 30.0)}, (2,): {"a": (300.0, 10.0), "b": (0.0, 30.0)}}
     found = estimate(errors)
     assert found["value"] == 5.0 and found["seeds"] == {1: 2.5, 2: 7.5} and found["low"] <= 2.5 <= 7.5 <= found["high"]
 
 
 def test_seeds_that_share_utterances_vary_together_and_rotated_ones_do_not():
     hard = {f"u{i}": (float(i), 1.0) for i in range(40)}
-    shared = estimate({seed: hard for seed in range(6)})
-    rotated = estimate({seed: {f"{seed}{utt}": value for utt, value in hard.items()} for seed in range(6)})
+    shared = estimate({(seed,): hard for seed in range(6)})
+    rotated = estimate({(seed,): {f"{seed}{utt}": value for utt, value in hard.items()} for seed in range(6)})
     assert shared["value"] == rotated["value"]
     assert rotated["high"] - rotated["low"] < 0.7 * (shared["high"] - shared["low"])
 
 
 def test_what_was_refused_in_one_row_is_left_out_of_the_pair():
     a, b = scores(1.0, [1]), scores(1.0, [1])
-    del a[1]["u3"], b[1]["u4"]
-    assert len(difference(a, b)[1]) == 48
-    assert estimate({}) is None and not difference(a, {2: b[1]})
+    del a[1,]["u3"], b[1,]["u4"]
+    assert len(difference(a, b)[1,]) == 48
+    assert estimate({}) is None and not difference(a, {(2,): b[1,]})
+
+
+def test_crossed_seeds_are_drawn_apart():
+    """Enhancer 1 is better by 1 and recognizer 1 by 10: pairs of enhancers hide the recognizers, single values do not."""
+    worth = {(e, r): e + 10.0 * r for e in (1, 2) for r in (1, 2)}
+    found = estimate({key: {f"u{i}": (value, 1.0) for i in range(9)} for key, value in worth.items()})
+    assert found["value"] == 16.5 and found["seeds"] == {1: 16.0, 2: 17.0}
+    assert (found["low"], found["high"]) == (11.0, 22.0)
+    flat = {key: {f"u{i}": (10.0 * key[1], 1.0) for i in range(9)} for key in worth}
+    paired = estimate(difference({k: {u: (v[0] + 1, 1.0) for u, v in scores.items()} for k, scores in flat.items()}, flat))
+    assert (paired["low"], paired["value"], paired["high"]) == (1.0, 1.0, 1.0)
 
 
 def write_run(run, wer, pesq):
@@ -116,7 +127,7 @@ def test_word_errors_count_validation_and_test_together(tmp_path):
     for name, errors in (("averaged_valid", 5), ("test", 1)):
         (tmp_path / f"{name}_utterances.jsonl").write_text(json.dumps({"id": name, "word_errors": errors, "words": 10}))
     wer = next(metric for metric in METRICS if metric.name == "wer")
-    assert estimate(column(wer, {1: tmp_path}))["value"] == 30
+    assert estimate(column(wer, {(1,): tmp_path}))["value"] == 30
 
 
 def test_the_text_says_it_all(table):
