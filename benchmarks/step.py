@@ -4,8 +4,10 @@
 
 Plain: SpeechBrain's layers as they are, 32 bit, 8 utterances a batch in ascending length, lengths as they come, nothing
 remembered, scores one after the other in the main process. Both ways hear the same utterances for the same number of epochs.
-Each run is a process of its own; the table gives medians in seconds, their ratios, the peak of the memory and the last
-training loss.
+Each run is a process of its own; the table gives medians in seconds, their ratios, the peak of the memory, the last
+training loss, and the seconds of training after which validation is where the plain way's best epoch had it ("until"): ways that
+differ in the size of a batch learn unlike much in an epoch. Only ends of epochs are looked at; inf: not reached.
+``--utterances=0``: all of them.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import models.enhancer
 import train
 from scoring.pool import as_functions
 from scoring.quality import NotScored, cached_pesq
+from training import report
 from training.cost import peak_memory
 from training.run_state import keep_kernels
 
@@ -62,7 +65,7 @@ class SerialScores:
 class Timed(train.MimicBrain):
     """Counts seconds from the start of each stage to its end, scores included."""
 
-    spent, serial, last_losses = defaultdict(float), False, []
+    spent, serial, last_losses, curve = defaultdict(float), False, [], []
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -76,10 +79,13 @@ class Timed(train.MimicBrain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Stop it when the scores are there."""
+        losses = {"loss": float(stage_loss), **report.means(self.state.terms)}
         super().on_stage_end(stage, stage_loss, epoch)
         self.spent[stage.name.lower()] += time.perf_counter() - self.since
         if stage == train.sb.Stage.TRAIN:
             self.last_losses.append(self.state.train_stats["loss"])
+        if stage == train.sb.Stage.VALID:
+            self.curve.append({**losses, "seconds": self.spent["train"]})
 
 
 def use_plain_layers():
@@ -96,7 +102,8 @@ def measure(arguments, plain):
         use_plain_layers()
     code = train.main(arguments)
     if code == 0:
-        print(MARK + json.dumps({**Timed.spent, **peak_memory(), "loss": Timed.last_losses[-1]}), flush=True)
+        found = {**Timed.spent, **peak_memory(), "loss": Timed.last_losses[-1], "curve": Timed.curve}
+        print(MARK + json.dumps(found), flush=True)
     return code
 
 
@@ -125,8 +132,20 @@ def read_options(arguments, description, **numbers):
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{NUMBERS[name]} (default: %(default)s)")
     options, overrides = parser.parse_known_args(arguments)
-    common = [options.stage, *LEAN, f"--debug_utterances={options.utterances}", f"--number_of_epochs={options.epochs}"]
+    common = [options.stage, *LEAN, f"--debug_utterances={options.utterances or 'null'}"]
+    common += [f"--number_of_epochs={options.epochs}"]
     return options, common, overrides
+
+
+def with_until(plain, here):
+    """Both ways' figures without their curves, with the seconds until the plain way's best epoch, for each loss of validation."""
+    plain, here = dict(plain), dict(here)
+    curves = [way.pop("curve") for way in (plain, here)]
+    for name in curves[0][0].keys() - {"seconds"}:
+        goal = min(epoch[name] for epoch in curves[0])
+        for way, curve in zip((plain, here), curves):
+            way[f"train until valid {name}"] = min((e["seconds"] for e in curve if e[name] <= goal), default=float("inf"))
+    return plain, here
 
 
 def table(found):
@@ -146,8 +165,9 @@ def main(arguments):
     options, common, overrides = read_options(arguments, __doc__, utterances=64, epochs=2, repeats=3)
     found = {"plain": [], "here": []}
     for _ in range(options.repeats):
-        found["plain"].append(run_apart(merged(common, overrides, PLAIN), True))
-        found["here"].append(run_apart(merged(common, overrides), False))
+        runs = run_apart(merged(common, overrides, PLAIN), True), run_apart(merged(common, overrides), False)
+        for way, figures in zip(found, with_until(*runs)):
+            found[way].append(figures)
     print(f"{options.stage}, {options.utterances} utterances, {options.epochs} epochs, medians of {options.repeats} runs")
     print(table(found))
     return 0
