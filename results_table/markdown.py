@@ -37,7 +37,8 @@ def rows_text(rows, metrics):
 
 def row_cells(row, metrics):
     """One row's cells."""
-    seeds = max((len(found["seeds"]) for found in row["metrics"].values() if found), default=0)
+    own = [row["metrics"][m.name] for m in METRICS if m.run == "scores"]  # a crossed run counts seeds of others
+    seeds = max((len(found["seeds"]) for found in own if found), default=0)
     minutes = " + ".join(f"{value:.1f}" for value in row["training_minutes"].values())
     size = "" if row["parameters_m"] is None else f"{row['parameters_m']:.2f} M"
     memory = "" if row["peak_memory_gb"] is None else f"{row['peak_memory_gb']:.1f} GB"
