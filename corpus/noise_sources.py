@@ -4,7 +4,7 @@ VoiceBank-DEMAND has two made kinds among the ten that it trains with, babble an
 (Valentini-Botinhao et al., 2016, "Investigating RNN-based speech enhancement methods for noise-robust text-to-speech").
 
 A source is called with a length in samples and a ``numpy.random.Generator``, and returns a stretch ``[samples]`` at
-16 kHz that is nowhere silent throughout.
+16 kHz that is not all silence.
 """
 
 from functools import lru_cache, partial
@@ -69,8 +69,8 @@ def _babble(paths, samples, rng):
     """Several recordings at once, each repeated and begun anywhere, some louder than others."""
     crowd = np.zeros(samples)
     for _ in range(rng.integers(TALKERS[0], TALKERS[1] + 1)):
-        talker = _sound(paths[rng.integers(len(paths))])
-        gain = 10 ** (-rng.uniform(0, NEARNESS) / 20) / max(rms(talker), 1e-6)
+        talker = _equally_loud(paths[rng.integers(len(paths))])
+        gain = 10 ** (-rng.uniform(0, NEARNESS) / 20)
         crowd += gain * np.resize(np.roll(talker, rng.integers(talker.size)), samples)
     return crowd
 
@@ -102,12 +102,15 @@ def _shaped(frequencies, amplitudes, samples, rng):
 @lru_cache(maxsize=4)
 def _spectrum_of_speech(paths):
     """Frequencies (Hz) and mean amplitudes of some recordings, all equally loud."""
-    powers = []
-    for path in paths[:: -(-len(paths) // HEARD)]:
-        speech = _sound(path)
-        frequencies, power = welch(speech / max(rms(speech), 1e-6), SAMPLE_RATE, nperseg=512)
-        powers.append(power)
-    return frequencies, np.sqrt(np.mean(powers, axis=0))
+    sounds = [_equally_loud(path) for path in paths[:: -(-len(paths) // HEARD)]]
+    frequencies, powers = zip(*(welch(sound, SAMPLE_RATE, nperseg=512) for sound in sounds))
+    return frequencies[0], np.sqrt(np.mean(powers, axis=0))
+
+
+def _equally_loud(path):
+    """A recording at RMS 1, or nearly silent where it is."""
+    sound = _sound(path)
+    return sound / max(rms(sound), 1e-6)
 
 
 @lru_cache(maxsize=256)
