@@ -61,7 +61,7 @@ def balanced(loss, anchor, features, ratio):
         The weight found.
     """
     (anchor_slope,) = torch.autograd.grad(anchor, features, retain_graph=True)
-    (slope,) = torch.autograd.grad(loss, features)
+    (slope,) = torch.autograd.grad(loss, features, retain_graph=True)  # the anchor may go a part of the same way
     weight = ratio * anchor_slope.norm() / slope.norm().clamp(min=1e-12)
     linear = (features * (weight * slope)).sum()
     return linear - linear.detach() + (weight * loss).detach(), weight

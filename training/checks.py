@@ -98,7 +98,7 @@ def check_losses(hparams):
         if loss.gradient_ratio is not None and loss.weight and loss.balance_against not in losses:
             raise RecipeError(
                 f"{name}: its gradient is balanced against {loss.balance_against}, which is not listed. "
-                f"Give {loss.balance_against} a weight (0 will do), or {name} a fixed one with --mimic_ratio=null."
+                f"Give {loss.balance_against} a weight (0 will do), or {name} a fixed one with --{name.removesuffix('_loss')}_ratio=null."
             )
 
 

@@ -17,13 +17,13 @@ ABOVE_ZERO = {
     "lr", "max_seconds", "batch_seconds", "piece_seconds", "pad_multiple", "win_length", "hop_length", "asr_hop_length",
     "max_grad_norm",
 }  # fmt: skip
-FROM_ZERO = {"remix"}
+FROM_ZERO = {"remix", "ctc_weight", "seq_weight", "enhance_weight", "mimic_weight", "pesq_weight"}
 SHARES = {"noisy_share", "observation_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
 # Keys that have a value in some YAML file and may be null all the same.
 NULL_TOO = {
     "select_by", "augment_noise", "enhanced_folder",
-    "ctc_weight", "seq_weight", "enhance_weight", "mimic_weight", "mimic_ratio", "ctc_epochs", "augment_speeds",
-    "batch_seconds", "piece_seconds", "remix", "frozen_models", "unfrozen_models",
+    "ctc_weight", "seq_weight", "enhance_weight", "mimic_weight", "mimic_ratio", "pesq_weight", "pesq_ratio", "ctc_epochs",
+    "augment_speeds", "batch_seconds", "piece_seconds", "remix", "frozen_models", "unfrozen_models",
 }  # fmt: skip
 TEXT_ENDINGS = ("_folder", "_path", "_annotation")
 
