@@ -82,10 +82,11 @@ def place(tmp_path):
     os.chdir(before)
 
 
-def test_it_trains_beside_the_others_with_a_gradient_of_the_ratio(place):
+@pytest.mark.parametrize("stage, source", [("enhance_mimic", []), ("robust_asr", ["--pretrained_enhance_path=null"])])
+def test_it_trains_beside_the_others(place, stage, source):
     options = ["--pretrain_perceptual_path=null", "--pesq_weight=1", "--pesq_ratio=0.5", "--number_of_epochs=1"]
-    assert run("enhance_mimic", *options) == 0
-    log = (place / "results/enhance_mimic/1/train_log.txt").read_text(encoding="utf-8")
+    assert run(stage, *options, *source) == 0
+    log = (place / f"results/{stage}/1/train_log.txt").read_text(encoding="utf-8")
     for word in ("train spectral: ", "train mimic: ", "train pesq_loss: ", "train pesq_loss_weight: ", "valid pesq_loss: "):
         assert word in log, log
 
