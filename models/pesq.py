@@ -40,13 +40,13 @@ def pesq_distance(enhanced_wav, clean_wav, sample_rate=16000):
     with torch.autocast(enhanced_wav.device.type, enabled=False):
         missing = max(0, round(SHORTEST * sample_rate) - enhanced_wav.shape[1])
         enhanced, clean = (torch.nn.functional.pad(wav.float(), (0, missing)) for wav in (enhanced_wav, clean_wav))
-        heard = (loudness(enhanced) > FAINTEST) & (loudness(clean) > FAINTEST)
+        heard = (level(enhanced) > FAINTEST) & (level(clean) > FAINTEST)
         hum = torch.arange(enhanced.shape[1], device=enhanced.device).mul(0.3).sin()  # in the place of what is silent
         enhanced, clean = (torch.where(heard.unsqueeze(1), wav, hum) for wav in (enhanced, clean))
         found = disturbance(sample_rate, enhanced.device)(clean, enhanced).float()
         return (found * heard).sum() / heard.sum().clamp(min=1)
 
 
-def loudness(wav):
+def level(wav):
     """RMS of each utterance: [batch, samples] -> [batch]."""
     return wav.detach().square().mean(dim=1).sqrt()

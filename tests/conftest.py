@@ -1,5 +1,6 @@
-"""SpeechBrain's lazy modules, made safe to look at."""
+"""SpeechBrain's lazy modules, made safe to look at; a folder to type commands in."""
 
+import os
 import sys
 
 import pytest
@@ -12,3 +13,13 @@ def pytest_collection_modifyitems():
     for module in list(sys.modules.values()):
         if isinstance(module, LazyModule):
             module.__dict__.setdefault("__file__", None)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """An empty folder with the recipe's files, which is the current one while the test runs."""
+    from tiny import home  # with it comes the whole recipe, which most tests do without
+
+    before = os.getcwd()
+    yield home(tmp_path)
+    os.chdir(before)

@@ -1,6 +1,5 @@
 """The PESQ loss: agrees with the PESQ that is scored, can be differentiated, and minds neither silence nor short sounds."""
 
-import os
 import sys
 
 import numpy as np
@@ -12,7 +11,7 @@ from errors import RecipeError
 from models import pesq as pesq_loss
 from models.pesq import pesq_distance
 from scoring.pool import as_functions
-from tiny import home, run
+from tiny import run
 
 
 def pairs(seconds=3.0, snrs=(0, 5, 10, 20, 30)):
@@ -73,13 +72,6 @@ def test_without_the_package_it_says_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_pesq", None)
     with pytest.raises(RecipeError, match="pip install torch-pesq"):
         pesq_distance(*pairs(snrs=(10,)))
-
-
-@pytest.fixture
-def place(tmp_path):
-    before = os.getcwd()
-    yield home(tmp_path)
-    os.chdir(before)
 
 
 @pytest.mark.parametrize("stage, source", [("enhance_mimic", []), ("robust_asr", ["--pretrained_enhance_path=null"])])

@@ -1,13 +1,11 @@
 """Noises that change places in a batch, and long utterances that are heard in parts."""
 
-import os
-
 import pytest
 import torch
 
 import train
 from errors import RecipeError
-from tiny import home, run
+from tiny import run
 from training import data
 from training.remix import remix
 from training.tokens import build_tokens
@@ -43,13 +41,6 @@ def test_alone_an_utterance_keeps_its_noise_from_another_start():
     noise = torch.arange(10.0).unsqueeze(0)
     mixed = remix(noise, torch.zeros(1, 10), torch.ones(1), gain=0.0, seed=1)
     assert sorted(mixed[0].round().int().tolist()) == list(range(10))
-
-
-@pytest.fixture
-def place(tmp_path):
-    before = os.getcwd()
-    yield home(tmp_path)
-    os.chdir(before)
 
 
 def test_parts_make_the_whole_and_training_takes_them(place):
