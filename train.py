@@ -34,9 +34,10 @@ from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.handover import hand_over
 from training.locking import only_run_in
 from training.memory import Memory
+from training.process import keep_kernels, keep_memory
 from training.ranks import Ranked
 from training.remix import remix
-from training.run_state import be_deterministic, keep_kernels, seed_generators
+from training.run_state import be_deterministic, seed_generators
 from training.settings import build, read_settings
 from training.sturdy import Sturdy, is_whole_epoch
 from training.tokens import build_tokens
@@ -420,6 +421,7 @@ def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     report.quieten()
     keep_kernels()
+    keep_memory()
     if hparams["deterministic"]:
         be_deterministic()
     logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])

@@ -16,15 +16,16 @@ import torch
 
 from models.enhancer import Enhancer
 from training.precision import fastest
-from training.run_state import keep_kernels
+from training.process import keep_kernels, keep_memory
 
 RATE = 16000
 CHANNELS = [8, 16, 24, 32, 32]
-WAYS = {  # multiple of samples, room for kernels
-    "each length new": (1, False),
-    "tenths of a second": (RATE // 10, False),
-    "each length new, with room": (1, True),
-    "tenths of a second, with room": (RATE // 10, True),
+WAYS = {  # multiple of samples, room for kernels, freed memory kept
+    "each length new": (1, False, False),
+    "tenths of a second": (RATE // 10, False, False),
+    "each length new, with room": (1, True, False),
+    "tenths of a second, with room": (RATE // 10, True, False),
+    "tenths of a second, with room, memory kept": (RATE // 10, True, True),
 }
 STEPS, WARM_UP = 250, 100
 
@@ -41,9 +42,11 @@ def step(network, samples):
 
 def measure(way):
     """Median and mean milliseconds of a step behind the warm-up."""
-    multiple, room = WAYS[way]
+    multiple, room, memory = WAYS[way]
     if room:
         keep_kernels()
+    if memory:
+        keep_memory()
     torch.manual_seed(0)
     network, draw = Enhancer(channel_counts=CHANNELS, dense_nodes=256), random.Random(0)
     lengths = [-(-draw.randint(int(1.4 * RATE), 4 * RATE) // multiple) * multiple for _ in range(STEPS)]

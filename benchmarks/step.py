@@ -26,7 +26,7 @@ from scoring.pool import as_functions
 from scoring.quality import NotScored, cached_pesq
 from training import report
 from training.cost import peak_memory
-from training.run_state import keep_kernels
+from training.process import keep_kernels
 
 PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending"]
 PLAIN += ["--memory_mb=0", "--pad_multiple=0.0001"]
@@ -89,9 +89,10 @@ class Timed(train.MimicBrain):
 
 
 def use_plain_layers():
-    """SpeechBrain's layers as they are, in networks built from now on, and oneDNN's own number of kernels."""
+    """SpeechBrain's layers as they are, in networks built from now on, oneDNN's own number of kernels, glibc's own ways."""
     models.acoustic.without_copies = models.enhancer.without_copies = lambda network: network
     keep_kernels(1024)
+    train.keep_memory = lambda: None
 
 
 def measure(arguments, plain):

@@ -8,7 +8,7 @@ from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
 from speechbrain.nnet.RNN import LSTM
 
-from models.layout import Bordered, without_copies
+from models.layout import WIDE, Bordered, WideConvolution, convolution, without_copies
 
 
 @pytest.mark.parametrize("bins", [257, 40])
@@ -51,3 +51,24 @@ def test_gradient_of_a_border_is_that_of_reflection_and_has_no_gaps_in_memory(ti
     slopes = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (reflected, ours)]
     torch.testing.assert_close(*slopes)
     assert slopes[1].is_contiguous()
+
+
+@pytest.mark.parametrize("wanted", [(True, True, True), (False, True, True), (True, False, False)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
+def test_gradients_of_a_wide_convolution_are_those_of_any(wanted, stride):
+    torch.manual_seed(1)
+    x = torch.randn(2, WIDE, 9, 7).contiguous(memory_format=torch.channels_last)
+    leaves = [x, torch.randn(WIDE, WIDE, 3, 3), torch.randn(WIDE)]
+    for leaf, needed in zip(leaves, wanted):
+        leaf.requires_grad_(needed)
+    ours, plain = convolution(*leaves, stride), torch.nn.functional.conv2d(*leaves, stride=stride)
+    assert type(ours.grad_fn).__name__ == f"{WideConvolution.__name__}Backward"
+    slopes = [torch.autograd.grad(y.sin().sum(), [leaf for leaf in leaves if leaf.requires_grad]) for y in (ours, plain)]
+    for found, expected in zip(*slopes):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+def test_no_convolution_is_wide_under_autocast():
+    x, weight = torch.randn(2, WIDE, 9, 7, requires_grad=True), torch.randn(WIDE, WIDE, 3, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert type(convolution(x, weight, None, (1, 1)).grad_fn).__name__ != f"{WideConvolution.__name__}Backward"

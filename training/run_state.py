@@ -87,14 +87,6 @@ def be_deterministic():
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def keep_kernels(capacity=8192):
-    """Let oneDNN keep the kernels that it has built for so many shapes; its own 1024 hold a dozen shapes of a batch.
-
-    Call it before anything is computed: oneDNN reads its variable once.
-    """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(capacity))
-
-
 def generators():
     """The states of all random generators of this process, as plain values and tensors."""
     name, keys, *rest = np.random.get_state()
