@@ -421,7 +421,8 @@ def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
     report.quieten()
     keep_kernels()
-    keep_memory()
+    if hparams["keep_freed_memory"]:
+        keep_memory()
     if hparams["deterministic"]:
         be_deterministic()
     logger.info("Preset in force: %s. Results go to %s", preset, hparams["output_folder"])

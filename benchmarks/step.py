@@ -29,7 +29,7 @@ from training.cost import peak_memory
 from training.process import keep_kernels
 
 PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending"]
-PLAIN += ["--memory_mb=0", "--pad_multiple=0.0001"]
+PLAIN += ["--memory_mb=0", "--pad_multiple=0.0001", "--keep_freed_memory=False"]
 LEAN = ["--noprogressbar", "--figures=False", "--tensorboard=False", "--export=False", "--enhanced_folder=null"]
 NUMBERS = {"utterances": "of each set", "epochs": "of each run", "repeats": "runs of each way"}
 MARK = "MEASURED "  # begins the line in which a process tells its figures
@@ -89,10 +89,9 @@ class Timed(train.MimicBrain):
 
 
 def use_plain_layers():
-    """SpeechBrain's layers as they are, in networks built from now on, oneDNN's own number of kernels, glibc's own ways."""
+    """SpeechBrain's layers as they are, in networks built from now on, and oneDNN's own number of kernels."""
     models.acoustic.without_copies = models.enhancer.without_copies = lambda network: network
     keep_kernels(1024)
-    train.keep_memory = lambda: None
 
 
 def measure(arguments, plain):
