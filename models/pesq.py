@@ -14,17 +14,22 @@ FAINTEST = 1e-5  # RMS of full scale; what is fainter has no level that could be
 SHORTEST = 0.4  # s; shorter sounds are padded: disturbance is summed over 20 frames of 16 ms
 
 
-@lru_cache(maxsize=None)
-def disturbance(sample_rate, device):
-    """torch-pesq's loss: two waveforms [batch, samples] -> [batch]."""
+def package():
+    """The module torch_pesq; RecipeError where it is not installed."""
     try:
-        from torch_pesq import PesqLoss
+        import torch_pesq
     except ImportError as problem:
         raise RecipeError(
             f"pesq_weight: the PESQ loss needs the package torch-pesq ({problem}). "
             "Type `pip install torch-pesq`, or leave the loss out with --pesq_weight=null."
         ) from problem
-    return PesqLoss(1.0, sample_rate=sample_rate).to(device)
+    return torch_pesq
+
+
+@lru_cache(maxsize=None)
+def disturbance(sample_rate, device):
+    """torch-pesq's loss: two waveforms [batch, samples] -> [batch]."""
+    return package().PesqLoss(1.0, sample_rate=sample_rate).to(device)
 
 
 def pesq_distance(enhanced_wav, clean_wav, sample_rate=16000):

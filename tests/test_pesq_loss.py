@@ -8,7 +8,6 @@ import torch
 
 import train
 from errors import RecipeError
-from models import pesq as pesq_loss
 from models.pesq import pesq_distance
 from scoring.pool import as_functions
 from tiny import run
@@ -67,11 +66,12 @@ def test_short_sounds_are_padded(samples):
     assert noisy.grad.isfinite().all()
 
 
-def test_without_the_package_it_says_what_to_type(monkeypatch):
-    pesq_loss.disturbance.cache_clear()
+def test_without_the_package_the_settings_say_what_to_type_and_others_do_not_mind(place, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_pesq", None)
+    judge = "--pretrain_perceptual_path=null"
+    train.checked_settings(["hparams/enhance_mimic.yaml", judge])
     with pytest.raises(RecipeError, match="pip install torch-pesq"):
-        pesq_distance(*pairs(snrs=(10,)))
+        train.checked_settings(["hparams/enhance_mimic.yaml", judge, "--pesq_weight=0"])
 
 
 @pytest.mark.parametrize("stage, source", [("enhance_mimic", []), ("robust_asr", ["--pretrained_enhance_path=null"])])

@@ -5,6 +5,7 @@ from numbers import Real
 from errors import RecipeError
 from models.losses import DISTANCES
 from models.mimic import FORMS
+from models.pesq import package
 from training.bad_sound import ACTIONS
 from training.data import ORDERS
 from training.decoding import check_decoding
@@ -86,8 +87,10 @@ def check_taps(hparams):
 
 
 def check_losses(hparams):
-    """At least one loss trains, and what losses stand on is listed."""
+    """At least one loss trains, and what losses stand on is listed or installed."""
     losses = {name: loss for name, loss in hparams["losses"].items() if loss.listed}
+    if "pesq_loss" in losses:
+        package()
     if not any(loss.weight for loss in losses.values()) and hparams["number_of_epochs"] > 0:
         reported = ", ".join(losses) or "none"
         raise RecipeError(
