@@ -63,7 +63,7 @@ class Bordered(torch.autograd.Function):
 class WideConvolution(torch.autograd.Function):
     """``conv2d`` in ``channels_last`` order, except for the weights' gradient.
 
-    With many channels a CPU takes half as long for that in the other order, copies included.
+    With many channels a CPU is faster at that in the other order, copies included.
     """
 
     @staticmethod
