@@ -54,7 +54,7 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         self.stopwatch, self.scored_set = Stopwatch(), "test"
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
-        self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding)
+        self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears)
         self.decode, self.held, self.learning = None, set(), set()
         self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
         self.hparams.normalize.to(self.device)  # it may hold statistics, and is not among the modules
@@ -111,18 +111,18 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         wav = self.memory.recall(flow.batch.id, flow["noisy_wav"], flow["lens"], lambda signal: enhance(signal)[0], multiple)
         return wav, None, None
 
-    @makes("judged_enhanced", needs=["enhanced_features"])
+    @makes("judged_enhanced")
     def make_judged_enhanced(self, flow):
-        return self.judge(flow["enhanced_features"])
+        return self.judge(flow[f"enhanced_{self.hparams.judge_hears}"])
 
-    @makes("judged_clean", needs=["clean_features"])
+    @makes("judged_clean")
     def make_judged_clean(self, flow):
         with torch.no_grad():
-            return self.judge(flow["clean_features"])
+            return self.judge(flow[f"clean_{self.hparams.judge_hears}"])
 
-    def judge(self, features):
-        """What the judge's tapped layers make of features."""
-        return self.network(self.hparams.judge_name)(features, taps=tuple(self.hparams.mimic_taps))
+    def judge(self, heard):
+        """What the judge's tapped layers make of features or waveforms."""
+        return self.network(self.hparams.judge_name)(heard, taps=tuple(self.hparams.mimic_taps))
 
     @makes("signal", needs=["lens", "noisy_wav"])
     def make_signal(self, flow):
@@ -253,7 +253,8 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         """Whether a module never trains and nothing but its waveform is read, so that this can be remembered."""
         still = name in self.modules and self.is_always_frozen(name)
         same = self.hparams.remix is None  # an utterance's noisy speech is that of the last epoch
-        return still and same and not any("enhanced_features" in loss.reads for loss in self.losses.values())
+        read = closure([name for loss in self.losses.values() for name in loss.reads], self.makers, self.aliases)
+        return still and same and "enhanced_features" not in read
 
     def apply_freezing(self):
         """``Brain.fit`` puts all modules into training mode after ``on_stage_start``, so this is done at each step."""
@@ -351,9 +352,10 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         """Nothing to load: ``load_for_scoring`` has done it."""
 
 
-def aliases_of(input_signal, decoding):
-    """What two predictions are made from under the present settings."""
-    return {"signal": [f"{input_signal}_wav"], "hypotheses": decoding.needs}
+def aliases_of(input_signal, decoding, judge_hears):
+    """What some predictions are made from under the present settings."""
+    judged = {f"judged_{side}": [f"{side}_{judge_hears}"] for side in ("enhanced", "clean")}
+    return {"signal": [f"{input_signal}_wav"], "hypotheses": decoding.needs, **judged}
 
 
 def modules_in_use(hparams):
@@ -361,7 +363,7 @@ def modules_in_use(hparams):
     names = [name for loss in hparams["losses"].values() if loss.listed for name in loss.reads]
     names += read_by_metrics([*hparams["valid_metrics"], *hparams["test_metrics"]])
     makers = makers_of(MimicBrain)
-    found = closure(names, makers, aliases_of(hparams["input_signal"], hparams["decoding"]))
+    found = closure(names, makers, aliases_of(hparams["input_signal"], hparams["decoding"], hparams["judge_hears"]))
     used = modules_of(found, makers) | ({hparams["judge_name"]} if "judged_clean" in found else set())
     return {name: module for name, module in hparams["modules"].items() if name in used}
 

@@ -45,7 +45,7 @@ class Searching(train.MimicBrain):
     def search(self, settings, data, options):
         """(word error rate in %, seconds) of one search."""
         self.hparams.decoding, self.decode = Decoding(**settings), None
-        self.aliases = train.aliases_of(self.hparams.input_signal, self.hparams.decoding)
+        self.aliases = train.aliases_of(self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears)
         begin = time.process_time()
         self.evaluate(data, progressbar=False, test_loader_kwargs=dict(options))
         return self.found["wer"], time.process_time() - begin

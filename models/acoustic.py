@@ -6,7 +6,6 @@ from speechbrain.nnet.embedding import Embedding
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.RNN import AttentionalRNNDecoder
 
-from errors import RecipeError
 from models.layout import without_copies
 
 
@@ -56,28 +55,6 @@ class AcousticEncoder(CRDNN):
 def first(output):
     """The sequence of an RNN's (sequence, state), anything else unchanged."""
     return output[0] if isinstance(output, tuple) else output
-
-
-class FilterBankJudge(torch.nn.Module):
-    """A control in the judge's place: a fixed mel filter bank on the log spectrum, with nothing learned."""
-
-    def __init__(self, n_fft=512, n_mels=40, sample_rate=16000):
-        super().__init__()
-        self.register_buffer("bank", mel_bank(n_fft // 2 + 1, n_mels, sample_rate), persistent=False)
-
-    def forward(self, features, taps=None):
-        """[batch, time, freq] -> the same bands under each tap's name, [batch, time, mels]."""
-        bands = features @ self.bank
-        return {tap: bands for tap in taps} if taps else bands
-
-
-def build_judge(kind, encoder, n_fft=512, n_mels=40, sample_rate=16000):
-    """``encoder``: the acoustic model (random where no path is given); ``filter_bank``: fixed mel bands, a control."""
-    if kind == "encoder":
-        return encoder
-    if kind == "filter_bank":
-        return FilterBankJudge(n_fft, n_mels, sample_rate)
-    raise RecipeError(f"judge: {kind!r} is not one of encoder, filter_bank.")
 
 
 class AttentionDecoder(torch.nn.Module):

@@ -9,7 +9,8 @@ import torch
 from speechbrain.nnet.RNN import LSTM
 
 from errors import RecipeError
-from models.acoustic import AcousticEncoder, FilterBankJudge
+from models.acoustic import AcousticEncoder
+from models.judges import FilterBankJudge
 from models.losses import masked_mean, spectral_distance
 from models.mimic import balanced, mimic_distance
 from train import MimicBrain
