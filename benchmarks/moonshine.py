@@ -113,6 +113,7 @@ def convert(wheel, folder):
     model = MoonshineForConditionalGeneration(MoonshineConfig())
     state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]  # one matrix
     model.load_state_dict({name: value for name, value in state.items() if name in model.state_dict()})
+    model.generation_config.max_length = 194
     model.save_pretrained(folder)
     tokenizer(tokens).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(sampling_rate=16000, do_normalize=False, return_attention_mask=True).save_pretrained(folder)

@@ -14,11 +14,13 @@ from corpus.resampling import to_16k
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
 from inference.batch import find
+from inference.foreign import is_foreign, load_foreign
 from inference.loading import load_recognizer
 from inference.transcribe import transcribe_file
+from scoring.bootstrap import paired_interval, paired_ratio_interval
 from scoring.pool import MetricPool
-from scoring.scoreboard import Scoreboard
-from scoring.words import ErrorRates
+from scoring.scoreboard import RATES, Scoreboard
+from scoring.words import ErrorRates, percent
 
 METRICS = ("pesq", "stoi", "estoi", "csig", "cbak", "covl", "si_sdr")
 SHOWN = {"pesq": "PESQ", "stoi": "STOI %", "estoi": "eSTOI %", "csig": "CSIG", "cbak": "CBAK", "covl": "COVL",
@@ -42,7 +44,9 @@ def parser():
     made.add_argument("--clean", required=True, metavar="FOLDER", help="the same utterances, clean")
     made.add_argument("--metrics", nargs="+", default=METRICS, choices=METRICS, metavar="METRIC", help=f"of {', '.join(METRICS)}")
     made.add_argument("--transcripts", metavar="PATH", help="what is said: a folder of .txt, or a .json or .csv of file and text")
-    made.add_argument("--model", help="recognizer for the word error rate: a run's folder such as results/robust_asr/1")
+    made.add_argument("--model", help="recognizer for the word error rate: a run's folder such as results/robust_asr/1, or one of "
+                      "transformers: its folder, or its name on the hub such as openai/whisper-small")
+    made.add_argument("--against", metavar="NAME", help="a system: the table goes on with what each other one has more than it, paired by file")
     made.add_argument("--output", metavar="FILE", help="write the scores of every utterance to a .jsonl, for each system")
     made.add_argument("--jobs", type=int, help="scoring processes (default: the cores that are free)")
     made.add_argument("--device", default="cpu", help="of the recognizer: cpu or cuda (default: %(default)s)")
@@ -106,31 +110,54 @@ def quality(system, clean, metrics, jobs):
         return pool.collect()
 
 
-def word_errors(system, texts, model):
-    """Records of the recognizer's errors on a system's files."""
+def recognizer(given, device):
+    """A function: sound file -> words."""
+    if is_foreign(given):
+        return load_foreign(given, device)
+    model, _ = load_recognizer(given, device)
+    return lambda path: transcribe_file(path, model).text
+
+
+def word_errors(system, texts, hear):
+    """Records of a recognizer's errors on a system's files."""
     missing = sorted(system.files.keys() - texts.keys())
     if missing:
         raise RecipeError(f"--transcripts: no text for\n{listed(missing)}")
     rates = ErrorRates()
     for name, path in tqdm(sorted(system.files.items()), desc=f"Recognizing {system.name}", unit="file", delay=5, leave=False):
-        rates.add(name, texts[name], transcribe_file(path, model).text)
+        rates.add(name, texts[name], hear(path))
     return rates.records
 
 
-def table(boards):
-    """System -> Scoreboard as text: a row for each system, means with intervals."""
+def table(boards, against=None):
+    """System -> Scoreboard as text: a row for each system, means with intervals, and its differences to one of them."""
     columns = [name for name in SHOWN if any(name in board.summary() for board in boards.values())]
     rows = [["system", "files", *[SHOWN[name] for name in columns]]]
     for system, board in boards.items():
         means, ends = board.summary(), board.intervals()
         rows.append([system, str(len(board.records)), *[cell(means[name], ends[name]) for name in columns]])
+    for system in [name for name in boards if against and name != against]:
+        found = [difference(boards[system].records, boards[against].records, name) for name in columns]
+        rows.append([f"{system} - {against}", "", *[cell(mean, ends, "+.2f") for mean, ends in found]])
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
 
 
-def cell(mean, interval):
+def difference(records, others, name):
+    """(difference, 95 % interval) of a metric of two systems, over the files that have it in both."""
+    errors, length = RATES.get(name, (name, None))
+    both = [(a, b) for a, b in zip(records, others, strict=True) if a[errors] is not None and b[errors] is not None]
+    ours, theirs = ([record[errors] for record in column] for column in zip(*both)) if both else ([], [])
+    if length is None:
+        gain = sum(ours) - sum(theirs)
+        return gain / len(both) if both else float("nan"), paired_interval(ours, theirs)
+    lengths = [a[length] for a, _ in both]
+    return percent(sum(ours) - sum(theirs), sum(lengths)), paired_ratio_interval(ours, theirs, lengths)
+
+
+def cell(mean, interval, form=".2f"):
     """A mean and its interval."""
-    return f"{mean:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+    return f"{mean:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
 
 
 def run(options):
@@ -138,16 +165,18 @@ def run(options):
     if bool(options.transcripts) != bool(options.model):
         raise RecipeError("A word error rate needs both --transcripts and --model (a recognizer).")
     clean, systems = by_stem(options.clean), [system_of(text) for text in options.systems]
+    if options.against and options.against not in [system.name for system in systems]:
+        raise RecipeError(f"--against {options.against}: not one of {', '.join(system.name for system in systems)}.")
     texts = texts_from(options.transcripts) if options.transcripts else None
-    model = load_recognizer(options.model, options.device)[0] if options.model else None
+    hear = recognizer(options.model, options.device) if options.model else None
     boards = {}
     for system in systems:
         check_match(system, clean)
         boards[system.name] = board = Scoreboard()
         board.merge(quality(system, clean, options.metrics, options.jobs))
-        if model:
-            board.merge(word_errors(system, texts, model))
-    print(table(boards))
+        if hear:
+            board.merge(word_errors(system, texts, hear))
+    print(table(boards, options.against))
     for name, board in boards.items():
         print("\n".join(f"{name}: {line}" for line in board.not_scored_lines()), end="\n" if board.not_scored_lines() else "")
     if options.output:

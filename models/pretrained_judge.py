@@ -8,14 +8,14 @@ import torch
 from errors import RecipeError
 
 
-def package():
-    """The package transformers; RecipeError where it is not installed."""
+def package(key="judge"):
+    """The package transformers; RecipeError, which names the setting that wants it, where it is not installed."""
     try:
         import transformers
     except ImportError as problem:
         raise RecipeError(
-            f"judge: transformers needs the package transformers ({problem}). Type `pip install transformers`, or take the judge "
-            "of stage 1 with --judge=encoder."
+            f"{key}: a pretrained model needs the package transformers ({problem}). Type `pip install transformers`, or take one of this "
+            "recipe's own."
         ) from problem
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

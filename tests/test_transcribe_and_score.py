@@ -9,6 +9,8 @@ import soundfile
 
 from inference import score, transcribe
 from inference.command import carry_out
+from inference.foreign import load_foreign
+from pretrained import letters_model, speech_model
 from test_export import ATTENTION, HEARD, RECOGNIZER, WORDS_ONLY, trained
 
 
@@ -71,6 +73,31 @@ def test_a_table_of_systems(model, folders, capsys):
     assert noisy.startswith("noisy") and "150.00" in same
     rows = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
     assert len(rows) == 4 and rows[0]["reference"] == "A SAD BAD BEAD"
+
+
+def test_differences_are_paired(model, folders, capsys):
+    systems = [folders / "noisy", f"same={folders / 'clean'}"]
+    words = ["--transcripts", folders / "texts", "--model", model, "--jobs", 1, "--against", "noisy"]
+    assert call(score, *systems, "--clean", folders / "clean", "--metrics", "estoi", *words) == 0
+    noisy, same, apart = [line.split("  ") for line in capsys.readouterr().out.splitlines()[-3:]]
+    value = {row[0]: [float(cell.split()[0]) for cell in row[1:] if "[" in cell] for row in (noisy, same, apart)}
+    assert len(value["noisy"]) == 3
+    for before, after, gain in zip(value["noisy"], value["same"], value["same - noisy"], strict=True):
+        assert gain == pytest.approx(after - before, abs=0.011)
+    assert call(score, *systems, "--clean", folders / "clean", "--against", "nosy") == 2
+    assert "--against nosy: not one of noisy, same" in capsys.readouterr().err
+
+
+def test_a_recognizer_of_transformers_is_heard(folders, capsys):
+    model = letters_model(folders / "letters")
+    words = ["--transcripts", folders / "texts", "--model", model, "--jobs", 1, "--output", folders / "scores.jsonl"]
+    assert call(score, folders / "noisy", "--clean", folders / "clean", "--metrics", "si_sdr", *words) == 0
+    (row, _) = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
+    expected = load_foreign(model)(folders / "noisy/u1.wav")
+    assert row["hypothesis"] == expected and row["reference"] == "A SAD BAD BEAD" and row["word_errors"] > 0
+    judge = speech_model(folders / "no_letters")
+    assert call(score, folders / "noisy", "--clean", folders / "clean", "--transcripts", folders / "texts", "--model", judge) == 2
+    assert "cannot load a recognizer from there" in capsys.readouterr().err
 
 
 def test_mistakes_are_told(folders, capsys):
