@@ -13,7 +13,7 @@ from models.acoustic import AcousticEncoder
 from models.judges import FilterBankJudge
 from models.losses import masked_mean, spectral_distance
 from models.mimic import balanced, mimic_distance
-from tiny import home, run
+from tiny import run
 from train import MimicBrain
 from training.checks import check_taps
 from training.freezing import freeze, hold_still, is_frozen, release
@@ -148,10 +148,9 @@ def test_frozen_until_released(frozen, unfrozen, epoch, expected):
     assert is_frozen("a", frozen, unfrozen, unfreeze_epoch=3, epoch=epoch) is expected
 
 
-def test_it_is_reported_for_a_frozen_enhancer_too(tmp_path, monkeypatch):
+def test_it_is_reported_for_a_frozen_enhancer_too(place):
     """Whose waveforms are remembered where nothing else of it is read."""
-    monkeypatch.chdir(home(tmp_path))
     nothing = [f"--{key}=null" for key in ("enhance_weight", "mimic_ratio", "pretrained_enhance_path", "pretrain_perceptual_path", "pretrained_asr_path")]
     options = [*nothing, "--unfrozen_models=[]", "--mimic_weight=0", "--number_of_epochs=1"]
     assert run("robust_asr", "--output_folder=out", *options) == 0
-    assert "train mimic: " in (tmp_path / "out/train_log.txt").read_text()
+    assert "train mimic: " in (place / "out/train_log.txt").read_text()

@@ -10,7 +10,7 @@ from errors import RecipeError
 from models.mimic import mimic_distance
 from models.pretrained_judge import PretrainedJudge
 from pretrained import speech_model
-from tiny import home, run
+from tiny import run
 
 TAPS = ("layer_0", "layer_2")
 
@@ -54,31 +54,28 @@ def test_the_control_has_the_same_shape_and_other_parameters(model):
     assert all(a.shape == b.shape for a, b in pairs) and not all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_stage_2_trains_by_it_and_leaves_it_as_it_was(model, tmp_path, monkeypatch):
-    monkeypatch.chdir(home(tmp_path))
+def test_stage_2_trains_by_it_and_leaves_it_as_it_was(model, place):
     options = ["--judge=transformers", f"--pretrain_perceptual_path={model}", "--mimic_taps=[layer_0, layer_2]"]
     assert run("enhance_mimic", "--output_folder=out", "--number_of_epochs=1", *options) == 0
-    first = (tmp_path / "out/train_log.txt").read_text()
+    first = (place / "out/train_log.txt").read_text()
     assert "train mimic_weight" in first and "train mimic: 0.0000" not in first
-    before, after = PretrainedJudge(model, TAPS).state_dict(), torch.load(tmp_path / "out/src_embedding.ckpt", weights_only=True)
+    before, after = PretrainedJudge(model, TAPS).state_dict(), torch.load(place / "out/src_embedding.ckpt", weights_only=True)
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     assert run("enhance_mimic", "--output_folder=out", "--number_of_epochs=2", *options) == 0
-    assert (tmp_path / "out/train_log.txt").read_text().startswith(first.splitlines()[0])
+    assert (place / "out/train_log.txt").read_text().startswith(first.splitlines()[0])
 
 
-def test_joint_training_takes_it_too(model, tmp_path, monkeypatch):
-    monkeypatch.chdir(home(tmp_path))
+def test_joint_training_takes_it_too(model, place):
     options = ["--judge=transformers", f"--pretrain_perceptual_path={model}", "--mimic_taps=[layer_1]", "--number_of_epochs=1"]
     assert run("robust_asr", "--output_folder=out", *options, "--pretrained_enhance_path=null", "--pretrained_asr_path=null") == 0
-    assert "train mimic_weight" in (tmp_path / "out/train_log.txt").read_text()
+    assert "train mimic_weight" in (place / "out/train_log.txt").read_text()
 
 
-def test_errors_name_the_remedy(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(home(tmp_path))
+def test_errors_name_the_remedy(model, place, capsys):
     for options, words in (
         ([f"--pretrain_perceptual_path={model}"], "mimic_taps: 'CNN.block_0' is not one of layer_0, layer_1"),
         ([], "is no pretrained model"),
-        ([f"--pretrain_perceptual_path={tmp_path}"], "cannot be loaded by transformers"),
+        ([f"--pretrain_perceptual_path={place}"], "cannot be loaded by transformers"),
     ):
         assert run("enhance_mimic", "--output_folder=out", "--judge=transformers", *options) == 2
         assert words in capsys.readouterr().err
