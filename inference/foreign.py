@@ -14,7 +14,7 @@ TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopp
 
 def is_foreign(given):
     """Whether a --model is a folder of transformers, or a name on the hub."""
-    return (Path(given) / "config.json").is_file() or is_hub_name(given)
+    return (Path(given) / "config.json").is_file() or is_hub_name(given.replace(".", ""))  # names there have dots: small.en
 
 
 def load_foreign(given, device="cpu"):

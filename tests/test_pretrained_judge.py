@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model, WhisperConfig, WhisperModel
+from transformers import HubertModel, Wav2Vec2FeatureExtractor, Wav2Vec2Model, WavLMModel, WhisperConfig, WhisperModel
 
 from errors import RecipeError
 from models.mimic import mimic_distance
@@ -30,6 +30,14 @@ def test_a_tap_is_the_network_s_hidden_state_and_deeper_layers_are_dropped(model
     states = plain(torch.nn.functional.layer_norm(wav, [3200], eps=1e-7), output_hidden_states=True).hidden_states
     assert torch.equal(whole(wav, TAPS)["layer_2"], states[2])
     assert torch.equal(whole(wav, ["layer_1"])["layer_1"], part(wav, ["layer_1"])["layer_1"])
+
+
+@pytest.mark.parametrize("kind", [HubertModel, WavLMModel, Wav2Vec2Model])
+@pytest.mark.parametrize("stable", [False, True])
+def test_its_kin_give_the_same_whether_layers_are_dropped_or_not(tmp_path, kind, stable):
+    model, wav = speech_model(tmp_path, kind=kind, do_stable_layer_norm=stable), torch.randn(2, 3200)
+    whole, part = (PretrainedJudge(model, [deepest]).eval()(wav, TAPS) for deepest in ("layer_3", "layer_2"))
+    assert all(torch.equal(whole[tap], part[tap]) for tap in TAPS)
 
 
 def test_gradients_pass_and_there_is_no_distance_to_itself(model):

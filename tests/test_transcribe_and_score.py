@@ -9,7 +9,7 @@ import soundfile
 
 from inference import score, transcribe
 from inference.command import carry_out
-from inference.foreign import load_foreign
+from inference.foreign import is_foreign, load_foreign
 from pretrained import letters_model, speech_model
 from test_export import ATTENTION, HEARD, RECOGNIZER, WORDS_ONLY, trained
 
@@ -98,6 +98,11 @@ def test_a_recognizer_of_transformers_is_heard(folders, capsys):
     judge = speech_model(folders / "no_letters")
     assert call(score, folders / "noisy", "--clean", folders / "clean", "--transcripts", folders / "texts", "--model", judge) == 2
     assert "cannot load a recognizer from there" in capsys.readouterr().err
+
+
+def test_names_on_the_hub_are_told_from_folders(folders):
+    assert is_foreign("openai/whisper-small.en") and is_foreign("UsefulSensors/moonshine-tiny")
+    assert not any(map(is_foreign, ("results/robust_asr/1", "../runs", "./runs", str(folders), "model")))
 
 
 def test_mistakes_are_told(folders, capsys):
