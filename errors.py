@@ -1,5 +1,7 @@
 """The one error that a user is meant to read."""
 
+from importlib import import_module
+
 
 class RecipeError(Exception):
     """A mistake that the user can mend.
@@ -15,3 +17,11 @@ def listed(problems, shown=8):
     if len(problems) > shown:
         lines.append(f"  ... and {len(problems) - shown} more")
     return "\n".join(lines)
+
+
+def wanted(name, purpose, otherwise):
+    """An installed package by its name in pip; RecipeError says for what it is wanted, and what else can be done."""
+    try:
+        return import_module(name.replace("-", "_"))
+    except ImportError as problem:
+        raise RecipeError(f"{purpose} needs the package {name} ({problem}). Type `pip install {name}`, or {otherwise}.") from problem

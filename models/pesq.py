@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import torch
 
-from errors import RecipeError
+from errors import wanted
 
 FAINTEST = 1e-5  # RMS of full scale; what is fainter has no level that could be aligned
 SHORTEST = 0.4  # s; shorter sounds are padded: disturbance is summed over 20 frames of 16 ms
@@ -16,14 +16,7 @@ SHORTEST = 0.4  # s; shorter sounds are padded: disturbance is summed over 20 fr
 
 def package():
     """The module torch_pesq; RecipeError where it is not installed."""
-    try:
-        import torch_pesq
-    except ImportError as problem:
-        raise RecipeError(
-            f"pesq_weight: the PESQ loss needs the package torch-pesq ({problem}). "
-            "Type `pip install torch-pesq`, or leave the loss out with --pesq_weight=null."
-        ) from problem
-    return torch_pesq
+    return wanted("torch-pesq", "pesq_weight: the PESQ loss", "leave the loss out with --pesq_weight=null")
 
 
 @lru_cache(maxsize=None)

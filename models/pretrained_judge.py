@@ -5,18 +5,12 @@ Such are wav2vec 2.0, HuBERT, WavLM and their like (self-supervised), and Moonsh
 
 import torch
 
-from errors import RecipeError
+from errors import RecipeError, wanted
 
 
 def package(key="judge"):
     """The package transformers; RecipeError, which names the setting that wants it, where it is not installed."""
-    try:
-        import transformers
-    except ImportError as problem:
-        raise RecipeError(
-            f"{key}: a pretrained model needs the package transformers ({problem}). Type `pip install transformers`, or take one of this "
-            "recipe's own."
-        ) from problem
+    transformers = wanted("transformers", f"{key}: a pretrained model", "take one of this recipe's own")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers
