@@ -24,20 +24,27 @@ from results_table.table import build_table
 from scoring.scoreboard import replace
 from training.settings import parse_yaml
 
-FOLDERS = {"mini": "results/table", "digits": "results/table_digits", "real": "results/table_real"}
+# Where the runs of a table go, and the name of its files there
+TABLES = {
+    "mini": ("results/table", "table"),
+    "words": ("results/table", "words"),
+    "digits": ("results/table_digits", "table"),
+    "real": ("results/table_real", "table"),
+}
+DATA = "mini corpus; its word errors on more utterances; real digits; real speech scored on VoiceBank-DEMAND"
 
 
 def parser():
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = made.add_argument
-    add("--data", choices=FOLDERS, default="mini", help="mini corpus; real digits; real speech scored on VoiceBank-DEMAND")
+    add("--data", choices=TABLES, default="mini", help=DATA)
     add("--seeds", type=int, nargs="+", metavar="N", help="training seeds (default: the plan's)")
     add("--rows", nargs="+", metavar="ROW", help="rows to run, by name (default: all; --dry_run lists them)")
     add("--jobs", type=int, default=1, metavar="N", help="runs side by side, which share the cores (default: 1)")
     add("--dry_run", action="store_true", help="show what is finished and what is left, run nothing")
     add("--table_only", action="store_true", help="write the table of what is finished, run nothing")
-    add("--output_folder", metavar="DIR", help="where everything goes (default: results/table, _digits or _real)")
+    add("--output_folder", metavar="DIR", help="where everything goes (default: results/table, for digits and real _digits and _real)")
     add("--shared_data", metavar="DIR", help="folder of the real data (default: RECIPE_SHARED_DATA or ../shared/data)")
     add("--plan", metavar="FILE", help="another plan (default: results_table/plans/<data>.yaml)")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides for all runs, below those of the plan")
@@ -54,19 +61,19 @@ def extra_overrides(pairs):
 
 def table_folder(options):
     """The table's folder, relative to the recipe where it lies inside: commands become readable."""
-    folder = (Path.cwd() / options.output_folder).resolve() if options.output_folder else ROOT / FOLDERS[options.data]
+    folder = (Path.cwd() / options.output_folder).resolve() if options.output_folder else ROOT / TABLES[options.data][0]
     return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
 
 
-def write_table(runs, states, seeds):
-    """Table, JSON and figure of what is finished."""
+def write_table(runs, states, seeds, name):
+    """Table, JSON and figure of what is finished, as files of this name."""
     from results_table.figure import draw
 
     folder, table = ROOT / runs.folder, build_table(runs, states, seeds)
-    replace(folder / "table.json", json.dumps(table, indent=1) + "\n")
-    replace(folder / "table.md", markdown(table))
+    replace(folder / f"{name}.json", json.dumps(table, indent=1) + "\n")
+    replace(folder / f"{name}.md", markdown(table))
     if any(any(row["metrics"].values()) for row in table["rows"]):
-        draw(table, folder / "table.png")
+        draw(table, folder / f"{name}.png")
 
 
 def show_plan(runs, wanted, states):
@@ -89,7 +96,7 @@ def run(options):
     """Do what the command line asks; returns the exit code: 0, or 1 if a run failed."""
     plan = read_plan(options.plan or ROOT / "results_table" / "plans" / f"{options.data}.yaml")
     seeds = options.seeds or plan.seeds
-    folder, extra = table_folder(options), extra_overrides(options.set)
+    folder, name, extra = table_folder(options), TABLES[options.data][1], extra_overrides(options.set)
     runs = Runs(plan, folder, extra, lambda seed: overrides_of(plan.data, folder, seed))
     wanted, states = runs.in_order(options.rows or list(plan.rows), seeds), States()
     if options.dry_run:
@@ -100,9 +107,9 @@ def run(options):
         if not options.table_only:
             prepare_corpora(plan.data, wanted, options.shared_data)
             campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
-            complete = campaign.run(lambda: write_table(runs, states, seeds))
-        write_table(runs, states, seeds)
-    print((ROOT / folder / "table.md").read_text(encoding="utf-8").split("### Commands")[0])
+            complete = campaign.run(lambda: write_table(runs, states, seeds, name))
+        write_table(runs, states, seeds, name)
+    print((ROOT / folder / f"{name}.md").read_text(encoding="utf-8").split("### Commands")[0])
     return 0 if complete else 1
 
 

@@ -53,9 +53,10 @@ def mix_settings(data, seed):
 def prepare_corpora(data, runs, shared_data=None):
     """Make the data of these runs, as far as they are not there. RecipeError where the real recordings are not at hand."""
     if not data:
-        settings = resolved(runs[0])
-        if settings["data_folder"] is None:
-            synthesize_mini_corpus(ROOT / settings["mini_folder"], **settings["mini_sizes"])
+        for run in {dict(run.overrides).get("mini_folder"): run for run in runs}.values():
+            settings = resolved(run)
+            if settings["data_folder"] is None:
+                synthesize_mini_corpus(ROOT / settings["mini_folder"], **settings["mini_sizes"])
         return
     speech, noise = (shared_folder(data[key], shared_data) for key in ("speech", "noise"))
     for folder, seed in {dict(run.overrides)["data_folder"]: run.seed for run in runs}.items():

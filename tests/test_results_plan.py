@@ -41,7 +41,7 @@ def runs_of(name):
     return Runs(plan, "results/x", data=lambda seed: overrides_of(plan.data, "results/x", seed))
 
 
-@pytest.mark.parametrize("name", ["mini", "digits", "real"])
+@pytest.mark.parametrize("name", ["mini", "words", "digits", "real"])
 def test_overrides_of_the_recipes_plans_are_keys_of_its_yaml_files(name):
     runs = runs_of(name)
     wanted = runs.in_order(list(runs.plan.rows), runs.plan.seeds[:1])
@@ -61,6 +61,34 @@ def test_no_recognizer_starts_from_the_judge(name):
             texts = " ".join(str(v) for k, v in run.overrides if k in ("pretrained_asr_path", "pretrained_ctc_path"))
             assert not any(f"/{name}/" in texts for name in enhancers)
     assert {run.name for run in runs.of_row(runs.plan.rows["clean"], 1)} == {"start", "adapted_clean", "independent_clean"}
+
+
+def test_the_words_of_more_utterances_are_those_of_the_mini_tables_own_runs():
+    words, mini = runs_of("words"), runs_of("mini")
+    for row, base in (("words_noisy", "noisy"), ("words_mimic", "frozen_mimic"), ("words_random_judge", "frozen_random_judge")):
+        for run in map(words.get, words.plan.rows[row].runs, (2, 2)):
+            assert dict(run.overrides)["mini_sizes"]["n_test"] == 1200 and dict(run.overrides)["number_of_epochs"] == 0
+            same = {needed.name: mini.get(needed.name, 2).command for needed in run.needs}
+            assert same == {needed.name: needed.command for needed in run.needs}
+            assert f"adapted_{base}" in same or run.name.startswith("independent")
+
+
+def test_a_plan_that_extends_another_has_its_runs_and_not_its_rows(tmp_path):
+    (tmp_path / "base.yaml").write_text(SMALL)
+    more = """
+extends: base.yaml
+seeds: [1]
+common: {}
+rows: {again: {title: again, scores: adapted_mse}}
+order: [[again]]
+differences: []
+"""
+    (tmp_path / "more.yaml").write_text(more)
+    plan = read_plan(tmp_path / "more.yaml")
+    assert list(plan.rows) == ["again"] and {"start", "mse", "adapted_noisy", "adapted_mse"} == plan.runs.keys()
+    (tmp_path / "more.yaml").write_text(more.replace("base.yaml", "none.yaml"))
+    with pytest.raises(RecipeError, match=r"no such file .*none\.yaml"):
+        read_plan(tmp_path / "more.yaml")
 
 
 def test_needs_come_first_and_references_become_folders(tmp_path):
