@@ -84,13 +84,21 @@ def log_likelihood_ratio(predicted_power, target_power):
 
     A frame in which the target is digital silence has no filter to compare with and counts 0.
     """
-    autocorrelation = np.fft.irfft(target_power)[:, : LPC_ORDER + 1]
+    autocorrelation, of_predicted = (power @ lag_cosines(power.shape[1]) for power in (target_power, predicted_power))
     lags = np.abs(np.subtract.outer(np.arange(LPC_ORDER + 1), np.arange(LPC_ORDER + 1)))
     toeplitz = autocorrelation[:, lags]
     own = residual_energy(lpc(autocorrelation), toeplitz)
-    other = residual_energy(lpc(np.fft.irfft(predicted_power)[:, : LPC_ORDER + 1]), toeplitz)
+    other = residual_energy(lpc(of_predicted), toeplitz)
     valid = (own > 0) & (other > 0)
     return np.log(np.divide(other, own, out=np.ones_like(own), where=valid))
+
+
+@lru_cache(maxsize=4)
+def lag_cosines(bins):
+    """Return [bins, LPC_ORDER + 1]: power spectra times it are their inverse FFT's first lags, without the other ones."""
+    size = 2 * (bins - 1)
+    weights = np.where(np.arange(bins) % (bins - 1) == 0, 1, 2) / size  # all bins but the first and the last stand for two
+    return weights[:, None] * np.cos(2 * np.pi / size * np.outer(np.arange(bins), np.arange(LPC_ORDER + 1)))
 
 
 def residual_energy(filters, toeplitz):

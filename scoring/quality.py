@@ -10,10 +10,12 @@ from functools import lru_cache
 import numpy as np
 import pesq
 import pystoi
+from pystoi.utils import resample_oct
 
 from scoring import composite
 
 RATE = 16000  # Hz
+STOI_RATE = 10000  # Hz, at which STOI is defined
 SHORTEST = 0.25  # s; PESQ needs as much
 SILENCE = 2**-16  # peak; half a step of 16-bit audio
 REMEMBERED = 4  # pairs; each keeps its samples, so not many
@@ -58,14 +60,21 @@ def estoi(predicted, target, rate=RATE):
 
 def intelligibility(predicted, target, rate, extended):
     """Return STOI or extended STOI in percent; refuses less than 30 frames (0.4 s) of speech."""
-    predicted, target = checked(predicted, target, rate)
+    predicted, target = (at_stoi_rate(signal.tobytes(), rate) for signal in checked(predicted, target, rate))
     with seeded_numpy(), warnings.catch_warnings():
         # pystoi answers 1e-5 to too little speech, with this warning: that is no score
         warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
         try:
-            return 100.0 * float(pystoi.stoi(target, predicted, rate, extended=extended))
+            return 100.0 * float(pystoi.stoi(target, predicted, STOI_RATE, extended=extended))
         except RuntimeWarning:
             raise NotScored("less than 0.4 s of speech for STOI") from None
+
+
+@lru_cache(maxsize=2 * REMEMBERED)
+def at_stoi_rate(signal, rate):
+    """Return float64 samples given as bytes, resampled as ``pystoi`` does it: STOI and extended STOI hear the same."""
+    signal = np.frombuffer(signal)
+    return signal if rate == STOI_RATE else resample_oct(signal, STOI_RATE, rate)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
+from scoring.denormals import flush_denormals
 from scoring.quality import NotScored
 
 # What arithmetic on odd signals raises. Other errors are programming errors: they end the worker with a traceback.
@@ -37,6 +38,7 @@ def serve(connection):
     """Answer pairs of signals until the connection closes."""
     sys.path[:] = connection.recv()  # before the metrics: they are unpickled by importing their modules
     metrics = connection.recv()
+    flush_denormals()  # behind the imports: NumPy warns of it
     connection.send((True, None))
     while True:
         try:

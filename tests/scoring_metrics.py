@@ -37,6 +37,10 @@ def has_torch(predicted, target):
     return "torch" in sys.modules
 
 
+def smallest(predicted, target):
+    return float(predicted[0] * predicted[0])
+
+
 def slow(predicted, target):
     time.sleep(0.2)
     return 1.0

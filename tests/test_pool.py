@@ -1,5 +1,6 @@
 """The pool scores beside the model, in order, and loses no more than the utterance that breaks it."""
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -48,6 +49,14 @@ def test_one_process_persists_and_has_no_torch():
     assert len({r["pid"] for r in first + second}) == 1
     assert first[0]["pid"] != os.getpid()
     assert first[0]["torch"] == 0
+
+
+@pytest.mark.skipif((platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="other processors are left as they are")
+def test_workers_take_denormal_numbers_for_zero_and_the_main_process_does_not():
+    tiny = np.full(8, 1e-160)
+    with MetricPool({"product": bad.smallest}, jobs=1) as pool:
+        [record] = submit_all(pool, [tiny])
+    assert record["product"] == 0 and bad.smallest(tiny, tiny) > 0
 
 
 def test_starts_lazily_and_submits_without_waiting():

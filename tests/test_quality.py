@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pystoi
 import pytest
 import soundfile
 from scipy.linalg import solve_toeplitz
@@ -96,6 +97,14 @@ def test_estoi_is_not_stoi(clean):
     assert quality.stoi(predicted, clean) - quality.estoi(predicted, clean) > 2
 
 
+@pytest.mark.parametrize("name", ["stoi", "estoi"])
+def test_stoi_is_pystois_own_with_the_resampling_shared(name, clean):
+    predicted = noisy(clean, 5)
+    with quality.seeded_numpy():
+        expected = 100 * pystoi.stoi(clean, predicted, RATE, extended=name == "estoi")
+    assert METRICS[name](predicted, clean) == expected
+
+
 def test_si_sdr_ignores_gain_and_reads_in_db(clean):
     noise = np.random.default_rng(0).standard_normal(len(clean))
     noise -= clean * (noise @ clean) / (clean @ clean)  # orthogonal: the ratio is then exact
@@ -150,6 +159,12 @@ def test_lpc_equals_scipy(clean):
     lags = np.fft.irfft(power)[:, : composite.LPC_ORDER + 1]
     for filter_, r in zip(composite.lpc(lags)[::40], lags[::40]):
         assert filter_[1:] == pytest.approx(solve_toeplitz(r[:-1], -r[1:]), rel=1e-4, abs=1e-6)
+
+
+def test_first_lags_are_those_of_the_inverse_fft(clean):
+    power = composite.power_spectrum(composite.frames(clean, RATE))
+    lags = power @ composite.lag_cosines(power.shape[1])
+    assert np.allclose(lags, np.fft.irfft(power)[:, : composite.LPC_ORDER + 1], rtol=0, atol=1e-13 * power.sum(axis=1).max())
 
 
 def test_local_peaks_by_hand():
