@@ -65,11 +65,12 @@ def table_folder(options):
     return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
 
 
-def write_table(runs, states, seeds, name):
-    """Table, JSON and figure of what is finished, as files of this name."""
+def write_table(runs, states, seeds, data):
+    """Table, JSON and figure of what is finished."""
     from results_table.figure import draw
 
-    folder, table = ROOT / runs.folder, build_table(runs, states, seeds)
+    folder, name = ROOT / runs.folder, TABLES[data][1]
+    table = {**build_table(runs, states, seeds), "command": f"python results.py --data {data}"}
     replace(folder / f"{name}.json", json.dumps(table, indent=1) + "\n")
     replace(folder / f"{name}.md", markdown(table))
     if any(any(row["metrics"].values()) for row in table["rows"]):
@@ -96,7 +97,7 @@ def run(options):
     """Do what the command line asks; returns the exit code: 0, or 1 if a run failed."""
     plan = read_plan(options.plan or ROOT / "results_table" / "plans" / f"{options.data}.yaml")
     seeds = options.seeds or plan.seeds
-    folder, name, extra = table_folder(options), TABLES[options.data][1], extra_overrides(options.set)
+    folder, extra = table_folder(options), extra_overrides(options.set)
     runs = Runs(plan, folder, extra, lambda seed: overrides_of(plan.data, folder, seed))
     wanted, states = runs.in_order(options.rows or list(plan.rows), seeds), States()
     if options.dry_run:
@@ -107,9 +108,9 @@ def run(options):
         if not options.table_only:
             prepare_corpora(plan.data, wanted, options.shared_data)
             campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
-            complete = campaign.run(lambda: write_table(runs, states, seeds, name))
-        write_table(runs, states, seeds, name)
-    print((ROOT / folder / f"{name}.md").read_text(encoding="utf-8").split("### Commands")[0])
+            complete = campaign.run(lambda: write_table(runs, states, seeds, options.data))
+        write_table(runs, states, seeds, options.data)
+    print((ROOT / folder / f"{TABLES[options.data][1]}.md").read_text(encoding="utf-8").split("### Commands")[0])
     return 0 if complete else 1
 
 

@@ -11,7 +11,9 @@ from speechbrain.nnet.CNN import Conv2d
 from speechbrain.nnet.normalization import BatchNorm2d
 from speechbrain.nnet.pooling import Pooling1d
 
-WIDE = 64  # channels; with fewer the copies cost what they gain
+from models.winograd import Winograd
+
+WIDE = 64  # channels; with fewer, copies and transforms cost what they gain
 
 
 def mirrored(size, count):
@@ -90,11 +92,19 @@ class WideConvolution(torch.autograd.Function):
 
 
 def convolution(x, weight, bias, stride):
-    """``conv2d`` without padding of x in ``channels_last`` order: [batch, in, time, freq] -> [batch, out, time, freq]"""
-    slow = x.device.type == "cpu" and min(weight.shape[:2]) >= WIDE and not torch.is_autocast_enabled("cpu")
-    if slow and torch.is_grad_enabled():
-        return WideConvolution.apply(x, weight, bias, stride)
-    return torch.nn.functional.conv2d(x, weight, bias, stride=stride)
+    """x [batch, time, freq, in] with its borders, weight [out, in, time, freq] -> [batch, time', freq', out]"""
+    image = x.permute(0, 3, 1, 2)  # in ``channels_last`` order
+    if not is_wide(x, weight):
+        return torch.nn.functional.conv2d(image, weight, bias, stride=stride).permute(0, 2, 3, 1)
+    if stride == (1, 1) and weight.shape[2:] == (3, 3):
+        return Winograd.apply(x, weight, bias)
+    return WideConvolution.apply(image, weight, bias, stride).permute(0, 2, 3, 1)
+
+
+def is_wide(x, weight):
+    """Whether the ways to convolve many channels pay: on a CPU, in 32 bit, not in an exported graph."""
+    in_full = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return in_full and min(weight.shape[:2]) >= WIDE and not torch.compiler.is_compiling()
 
 
 def convolve(layer, x):
@@ -102,10 +112,8 @@ def convolve(layer, x):
     x = x.unsqueeze(-1) if x.dim() == 3 else x  # the first layer's input has no channels
     kernel_freq, kernel_time = layer.kernel_size
     x = (Bordered.apply if x.requires_grad else bordered)(x, kernel_time // 2, kernel_freq // 2)
-    stride = (layer.stride[1], layer.stride[0])
     weight = layer.conv.weight.transpose(2, 3)  # [out, in, time, freq]
-    y = convolution(x.permute(0, 3, 1, 2), weight, layer.conv.bias, stride)
-    return y.permute(0, 2, 3, 1)
+    return convolution(x, weight, layer.conv.bias, (layer.stride[1], layer.stride[0]))
 
 
 def merge_bands(x, size):

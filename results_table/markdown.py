@@ -76,7 +76,7 @@ def difference_cell(found, metric):
 def commands_text(table):
     """Each row's commands, those of earlier stages first, for the first seed."""
     blocks = [f"{row['title']}:\n\n```\n" + "\n".join(row["commands"]) + "\n```" for row in table["rows"]]
-    return f"Of seed {table['seeds'][0]}; `python results.py` runs them all.\n\n" + "\n\n".join(blocks)
+    return f"Of seed {table['seeds'][0]}; `{table['command']}` runs them all.\n\n" + "\n\n".join(blocks)
 
 
 def as_table(rows):

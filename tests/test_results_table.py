@@ -131,12 +131,13 @@ def test_word_errors_count_validation_and_test_together(tmp_path):
 
 
 def test_the_text_says_it_all(table):
-    text = markdown(table)
+    text = markdown({**table, "command": "python results.py --data words"})
     assert "| frozen, MSE | 2 | 2.15 [" in text and "Not run yet: not run yet." in text and "later - MSE" not in text
     assert "30.0 [30.0, 30.0]" in text and "1.5 + 1.5" in text and "1.5 GB" in text and "2.00 M" in text
     assert "| MSE - noisy | **+0.500** [+0.500, +0.500]" in text and "**-10.0** [-10.0, -10.0]" in text
     assert "STOI |" not in text.split("\n")[0]  # nothing has a STOI
     assert text.count("python train.py hparams/") == 7  # commands of one seed
+    assert "Of seed 1; `python results.py --data words` runs them all." in text
 
 
 def test_the_figure_is_drawn(table, tmp_path):
