@@ -39,10 +39,16 @@ def cut(x, size):
     return x.as_strided(shape, (time, freq, INSIDE * time, INSIDE * freq, channel), x.storage_offset()).reshape(size * size, -1)
 
 
-def filled(x, border):
-    """Image [time, freq, channels] with rows and columns of 0 behind the last, until whole tiles cover it."""
-    time, freq = (-(n - border) % INSIDE for n in x.shape[:2])
-    return torch.nn.functional.pad(x, (0, 0, 0, freq, 0, time)) if time or freq else x
+def piece(x, first, last, border=0, overlap=2):
+    """Rows first to last + overlap of an image [time, freq, channels] that ``border`` rows and columns of 0 surround.
+
+    Behind the last ones come as many of 0 as make whole tiles, which overlap by ``overlap``.
+    """
+    above, below = max(0, border - first), max(0, last + overlap - border - x.shape[0])
+    x = x[max(0, first - border) : last + overlap - border]
+    below += (first - last) % INSIDE
+    right = border + (overlap - x.shape[1] - 2 * border) % INSIDE
+    return torch.nn.functional.pad(x, (0, 0, border, right, above, below)) if border + above + below + right else x
 
 
 def transformed_kernel(weight):
@@ -51,42 +57,43 @@ def transformed_kernel(weight):
 
 
 def transformed_image(x):
-    """Image [time + 2, freq + 2, in] -> [36, tiles, in]"""
-    return (transforms(x.dtype)[0] @ cut(filled(x, 2), OUTSIDE)).view(OUTSIDE**2, -1, x.shape[2])
+    """A piece of an image -> [36, tiles, channels]"""
+    return (transforms(x.dtype)[0] @ cut(x, OUTSIDE)).view(OUTSIDE**2, -1, x.shape[2])
 
 
-def pieces(x, freq):
-    """(utterance, first row, last row) of pieces of images [batch, time + 2, ...] whose tiles stay in the cache.
-
-    There are enough of them to be worth reading the kernel.
-    """
-    frames, channels = x.shape[1] - 2, x.shape[3]
+def pieces(frames, freq, channels):
+    """(first, last) rows of pieces of the result whose tiles stay in the cache, yet are worth reading the kernel."""
     rows = INSIDE * max(1, round(max(64, channels / 2) * INSIDE / freq))
-    return [(i, first, min(first + rows, frames)) for i in range(len(x)) for first in range(0, frames, rows)]
+    return [(first, min(first + rows, frames)) for first in range(0, frames, rows)]
 
 
-def correlate(x, weight):
-    """Images [batch, time + 2, freq + 2, in], weight [out, in, 3, 3] -> [batch, time, freq, out]"""
+def correlate(x, weight, border=0):
+    """Images [batch, time, freq, in] in a border of 0, weight [out, in, 3, 3] -> [batch, time', freq', out]
+
+    time' and freq' are smaller by 2 and greater by twice the border.
+    """
     kernel, result = transformed_kernel(weight), transforms(x.dtype)[1]
-    batch, time, freq, channels = x.shape[0], x.shape[1] - 2, x.shape[2] - 2, weight.shape[0]
-    columns = -(-freq // INSIDE)
-    y = x.new_empty(batch, time, freq, channels)
-    for i, first, last in pieces(x, freq):
-        products = torch.bmm(transformed_image(x[i, first : last + 2]), kernel)
-        tiles = (result @ products.view(OUTSIDE**2, -1)).view(INSIDE, INSIDE, -1, columns, channels)
-        image = tiles.permute(2, 0, 3, 1, 4).reshape(-1, INSIDE * columns, channels)
-        y[i, first:last] = image[: last - first, :freq]
+    time, freq = (n + 2 * border - 2 for n in x.shape[1:3])
+    y = x.new_empty(len(x), time, freq, len(weight))
+    for first, last in pieces(time, freq, x.shape[3]):
+        for image, found in zip(x, y):
+            products = torch.bmm(transformed_image(piece(image, first, last, border)), kernel)
+            tiles = (result @ products.view(OUTSIDE**2, -1)).view(INSIDE, INSIDE, -1, -(-freq // INSIDE), len(weight))
+            whole = tiles.permute(2, 0, 3, 1, 4).flatten(0, 1).flatten(1, 2)
+            found[first:last] = whole[: last - first, :freq]
     return y
 
 
 def slope_of_weight(x, slope):
-    """Gradient of the weight [out, in, 3, 3], from the images and the gradient of the result [batch, time, freq, out]."""
+    """Gradient of the weight [out, in, 3, 3], from images and the gradient of the result [batch, time, freq, out]."""
     _, result, kernel = transforms(x.dtype)
-    total = x.new_zeros(OUTSIDE**2, x.shape[3], slope.shape[3])
-    for i, first, last in pieces(x, slope.shape[2]):
-        of_tiles = result.T @ cut(filled(slope[i, first:last], 0), INSIDE)
-        image = transformed_image(x[i, first : last + 2])
-        total.baddbmm_(image.transpose(1, 2), of_tiles.view(OUTSIDE**2, -1, slope.shape[3]))
+    channels = slope.shape[3]
+    total = x.new_zeros(OUTSIDE**2, x.shape[3], channels)
+    for first, last in pieces(*slope.shape[1:3], x.shape[3]):
+        for image, slope_of_image in zip(x, slope):
+            tiles = result.T @ cut(piece(slope_of_image, first, last, overlap=0), INSIDE)
+            of_image = transformed_image(piece(image, first, last)).transpose(1, 2)
+            total.baddbmm_(of_image, tiles.view(OUTSIDE**2, -1, channels))
     return (kernel.T @ total.view(OUTSIDE**2, -1)).view(3, 3, x.shape[3], -1).permute(3, 2, 0, 1)
 
 
@@ -108,7 +115,7 @@ class Winograd(torch.autograd.Function):
         slope = slope.contiguous()
         turned = weight.flip(2, 3).transpose(0, 1)
         return (
-            correlate(torch.nn.functional.pad(slope, (0, 0, 2, 2, 2, 2)), turned) if of_x else None,
+            correlate(slope, turned, border=2) if of_x else None,
             slope_of_weight(x, slope) if of_weight else None,
             slope.sum(dim=(0, 1, 2)) if of_bias else None,
         )
