@@ -65,12 +65,13 @@ def table_folder(options):
     return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
 
 
-def write_table(runs, states, seeds, data):
+def write_table(runs, states, seeds, options):
     """Table, JSON and figure of what is finished."""
     from results_table.figure import draw
 
-    folder, name = ROOT / runs.folder, TABLES[data][1]
-    table = {**build_table(runs, states, seeds), "command": f"python results.py --data {data}"}
+    folder, name = ROOT / runs.folder, TABLES[options.data][1]
+    what = f"--plan {options.plan}" if options.plan else f"--data {options.data}"
+    table = {**build_table(runs, states, seeds), "command": f"python results.py {what}"}
     replace(folder / f"{name}.json", json.dumps(table, indent=1) + "\n")
     replace(folder / f"{name}.md", markdown(table))
     if any(any(row["metrics"].values()) for row in table["rows"]):
@@ -108,8 +109,8 @@ def run(options):
         if not options.table_only:
             prepare_corpora(plan.data, wanted, options.shared_data)
             campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
-            complete = campaign.run(lambda: write_table(runs, states, seeds, options.data))
-        write_table(runs, states, seeds, options.data)
+            complete = campaign.run(lambda: write_table(runs, states, seeds, options))
+        write_table(runs, states, seeds, options)
     print((ROOT / folder / f"{TABLES[options.data][1]}.md").read_text(encoding="utf-8").split("### Commands")[0])
     return 0 if complete else 1
 

@@ -75,7 +75,8 @@ def test_the_table_is_complete(folder):
     assert all(minutes > 0 for minutes in mse["training_minutes"].values()) and len(mse["training_minutes"]) == 2
     assert noisy["parameters_m"] < mse["parameters_m"]
     assert table["differences"][0]["metrics"]["pesq"]["low"] is not None
-    assert (folder / "table/table.png").exists() and "| frozen, MSE | 2 |" in (folder / "table/table.md").read_text()
+    text = (folder / "table/table.md").read_text()
+    assert (folder / "table/table.png").exists() and "| frozen, MSE | 2 |" in text and "results.py --plan plan.yaml" in text
 
 
 def test_the_recognizer_applied_without_training_is_the_one_that_was_trained(folder):
