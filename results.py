@@ -66,16 +66,18 @@ def table_folder(options):
 
 
 def write_table(runs, states, seeds, options):
-    """Table, JSON and figure of what is finished."""
+    """Table, JSON and figure of what is finished; returns the table's text."""
     from results_table.figure import draw
 
     folder, name = ROOT / runs.folder, TABLES[options.data][1]
     what = f"--plan {options.plan}" if options.plan else f"--data {options.data}"
     table = {**build_table(runs, states, seeds), "command": f"python results.py {what}"}
+    text = markdown(table)
     replace(folder / f"{name}.json", json.dumps(table, indent=1) + "\n")
-    replace(folder / f"{name}.md", markdown(table))
+    replace(folder / f"{name}.md", text)
     if any(any(row["metrics"].values()) for row in table["rows"]):
         draw(table, folder / f"{name}.png")
+    return text
 
 
 def show_plan(runs, wanted, states):
@@ -110,8 +112,8 @@ def run(options):
             prepare_corpora(plan.data, wanted, options.shared_data)
             campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
             complete = campaign.run(lambda: write_table(runs, states, seeds, options))
-        write_table(runs, states, seeds, options)
-    print((ROOT / folder / f"{TABLES[options.data][1]}.md").read_text(encoding="utf-8").split("### Commands")[0])
+        text = write_table(runs, states, seeds, options)
+    print(text.split("### Commands")[0])
     return 0 if complete else 1
 
 
