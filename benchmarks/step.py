@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python benchmarks/step.py hparams/enhance_mimic.yaml --repeats=3 --utterances=64 [--key=value ...]
 
-Plain: SpeechBrain's layers as they are, 32 bit, 8 utterances a batch in ascending length, lengths as they come, nothing
+Plain: SpeechBrain's layers as they are, AdamW, 32 bit, 8 utterances a batch in ascending length, lengths as they come, nothing
 remembered, scores one after the other in the main process. Both ways hear the same utterances for the same number of epochs.
 Each run is a process of its own; the table gives medians in seconds, their ratios, the peak of the memory, the last
 training loss, and the seconds of training after which validation is where the plain way's best epoch had it ("until"): ways that
@@ -29,7 +29,7 @@ from training.cost import peak_memory
 from training.process import keep_kernels
 
 PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending"]
-PLAIN += ["--memory_mb=0", "--pad_multiple=0.0001", "--keep_freed_memory=False"]
+PLAIN += ["--optimizer_kind=adamw", "--memory_mb=0", "--pad_multiple=0.0001", "--keep_freed_memory=False"]
 LEAN = ["--noprogressbar", "--figures=False", "--tensorboard=False", "--export=False", "--enhanced_folder=null"]
 NUMBERS = {"utterances": "of each set", "epochs": "of each run", "repeats": "runs of each way"}
 MARK = "MEASURED "  # begins the line in which a process tells its figures

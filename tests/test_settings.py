@@ -1,12 +1,14 @@
 """Presets and overrides: which value is in force."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+from speechbrain.utils.run_opts import RunOptions
 
 from errors import RecipeError
 from training.flow import Flow, closure, makers_of, makes, modules_of
-from training.settings import build, read_settings
+from training.settings import build, keys_of, read_settings
 
 STAGE = str(Path(__file__).parent.parent / "hparams" / "enhance_mimic.yaml")
 
@@ -68,3 +70,11 @@ def test_auto_precision_is_what_the_processor_has(monkeypatch, has_bf16, expecte
 def test_a_precision_that_is_said_wins_over_auto():
     _, run_opts, _, _ = read_settings([STAGE, "--precision=fp16"])
     assert run_opts.precision == "fp16" and "precision" in run_opts.overridden_args
+
+
+@pytest.mark.parametrize("stage", ["pretrain_perceptual", "enhance_mimic", "robust_asr"])
+def test_no_key_is_the_beginning_of_an_option_of_speechbrain(stage):
+    # argparse would take it for the option: --optimizer=adamw is lost in --optimizer_step_limit
+    options = {field.name for field in dataclasses.fields(RunOptions)}
+    keys = keys_of(Path(STAGE).with_name(f"{stage}.yaml"))
+    assert not [(key, name) for key in keys for name in options if name.startswith(key) and name != key]
