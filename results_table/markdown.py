@@ -39,7 +39,7 @@ def row_cells(row, metrics):
     """One row's cells."""
     own = [row["metrics"][m.name] for m in METRICS if m.run == "scores"]  # a crossed run counts seeds of others
     seeds = max((len(found["seeds"]) for found in own if found), default=0)
-    minutes = " + ".join(f"{value:.1f}" for value in row["training_minutes"].values())
+    minutes = " + ".join(f"{value:.1f}" for value in row["training_minutes"].values()) or "-"
     size = "" if row["parameters_m"] is None else f"{row['parameters_m']:.2f} M"
     memory = "" if row["peak_memory_gb"] is None else f"{row['peak_memory_gb']:.1f} GB"
     return [row["title"], str(seeds), *(value_cell(row["metrics"][m.name], m) for m in metrics), size, minutes, memory]

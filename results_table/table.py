@@ -59,9 +59,14 @@ def costs(runs, states, seeds, row):
         return {"parameters_m": None, "training_minutes": {}, "peak_memory_gb": None}
     return {
         "parameters_m": parameters(found[row.scores]),
-        "training_minutes": {name: mean(c["training_seconds"] / 60 for c in cs) for name, cs in found.items() if cs},
+        "training_minutes": {name: minutes for name, cs in found.items() if (minutes := training_minutes(cs))},
         "peak_memory_gb": max(cost["peak_memory_gb"] for cost in all_costs),
     }
+
+
+def training_minutes(costs_of_run):
+    """Mean over seeds; 0 where nothing was trained."""
+    return mean([cost["training_seconds"] / 60 for cost in costs_of_run] or [0])
 
 
 def parameters(costs_of_run):

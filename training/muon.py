@@ -12,6 +12,7 @@ import torch
 STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the blog post: singular values from .01 up come near 1 in five steps
 SCALE = 0.2  # root mean square of AdamW's steps, as arXiv:2502.16982 measured it
+SMALLEST = 1e-7  # norm of a momentum; what is smaller is noise of rounding, and takes shorter steps
 
 
 def orthogonalised(matrices):
@@ -19,7 +20,7 @@ def orthogonalised(matrices):
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalised(matrices.mT).mT
     a, b, c = COEFFICIENTS
-    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=1e-12)
+    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=SMALLEST)
     for _ in range(STEPS):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)

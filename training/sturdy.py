@@ -49,7 +49,7 @@ class Sturdy:
             ) from error
         except LOAD_ERRORS as error:
             raise RecipeError(
-                f"{self.hparams.output_folder} holds a run with other modules or sizes, which cannot be resumed:\n"
+                f"{self.hparams.output_folder} holds a run with other modules, sizes or optimizer, which cannot be resumed:\n"
                 f"{str(error)[:400]}\nGive another --output_folder, or the settings of that run (its hyperparams.yaml)."
             ) from error
 
