@@ -34,6 +34,7 @@ from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.handover import hand_over
 from training.locking import only_run_in
 from training.memory import Memory
+from training.muon import grouped
 from training.process import keep_kernels, keep_memory
 from training.ranks import Ranked
 from training.remix import remix
@@ -278,8 +279,8 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
-        trained = [module for name, module in self.modules.items() if not self.is_always_frozen(name)]
-        self.optimizer = self.opt_class([p for module in trained for p in module.parameters()])
+        trained = {name: module for name, module in self.modules.items() if not self.is_always_frozen(name)}
+        self.optimizer = self.opt_class(grouped(trained, self.hparams.muon_models))
         self.optimizers_dict = {"opt_class": self.optimizer}
         self.checkpointer.add_recoverable("optimizer", self.optimizer)
 

@@ -29,7 +29,7 @@ from training.cost import peak_memory
 from training.process import keep_kernels
 
 PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending"]
-PLAIN += ["--optimizer_kind=adamw", "--memory_mb=0", "--pad_multiple=0.0001", "--keep_freed_memory=False"]
+PLAIN += ["--muon_models=[]", "--memory_mb=0", "--pad_multiple=0.0001", "--keep_freed_memory=False"]
 LEAN = ["--noprogressbar", "--figures=False", "--tensorboard=False", "--export=False", "--enhanced_folder=null"]
 NUMBERS = {"utterances": "of each set", "epochs": "of each run", "repeats": "runs of each way"}
 MARK = "MEASURED "  # begins the line in which a process tells its figures

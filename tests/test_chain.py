@@ -128,6 +128,7 @@ def test_other_targets_and_decodings(chain, decoding):
         ("pretrain_perceptual", ["--ctc_weight=0"], "nothing would train"),
         ("pretrain_perceptual", ["--data_folder=gone", "--preset=mini"], "no such folder gone"),
         ("pretrain_perceptual", ["--lr_schedule=cosine"], "constant, step, linear"),
+        ("enhance_mimic", ["--muon_models=[enhancer]"], "muon_models: 'enhancer' is not one of enhance_model, src_embedding"),
         ("pretrain_perceptual", ["--features=fbank"], "or --mel_bands=null"),
         ("pretrain_perceptual", ["--normalization=cmvn"], "none, mean, mean_variance"),
         ("robust_asr", ["--observation_share=1.5"], "numbers from 0 to 1"),

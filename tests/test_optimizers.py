@@ -5,9 +5,7 @@ import copy
 import pytest
 import torch
 
-from errors import RecipeError
-from training.muon import Muon, orthogonalised
-from training.optimizers import build_optimizer
+from training.muon import Muon, grouped, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 72), (2, 72, 8), (1, 5, 1)])
@@ -34,6 +32,10 @@ def network():
     return torch.nn.Sequential(torch.nn.Conv2d(2, 8, 3, bias=False), torch.nn.BatchNorm2d(8), torch.nn.Flatten(), torch.nn.Linear(32, 3))
 
 
+def muon_of(net, muon_models=("net",), **settings):
+    return Muon(grouped({"net": net}, muon_models), **settings)
+
+
 def steps(net, optimizer, number):
     generator = torch.Generator().manual_seed(3)
     for _ in range(number):
@@ -45,7 +47,7 @@ def steps(net, optimizer, number):
 def test_a_matrix_takes_steps_of_the_length_of_adamws_and_a_bias_takes_adamws():
     net = network()
     before, twin = copy.deepcopy(net.state_dict()), copy.deepcopy(net)
-    steps(net, Muon(net.parameters(), lr=0.01, weight_decay=0.0), 1)
+    steps(net, muon_of(net, lr=0.01, weight_decay=0.0), 1)
     steps(twin, torch.optim.AdamW(twin.parameters(), lr=0.01, weight_decay=0.0), 1)
     assert torch.equal(net[3].bias, twin[3].bias) and torch.equal(net[1].weight, twin[1].weight)
     for layer in (net[0], net[3]):
@@ -54,38 +56,41 @@ def test_a_matrix_takes_steps_of_the_length_of_adamws_and_a_bias_takes_adamws():
         assert 0.7 * 0.2 * 0.01 < moved < 1.2 * 0.2 * 0.01
 
 
-@pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_a_saved_optimizer_goes_on_as_if_never_stopped(kind):
-    build = build_optimizer(kind, lr=0.01, weight_decay=0.1)
+@pytest.mark.parametrize("muon_models", [[], ["net"]])
+def test_a_saved_optimizer_goes_on_as_if_never_stopped(muon_models):
     through, stopped = network(), network()
-    whole = build(through.parameters())
+    whole = muon_of(through, muon_models, lr=0.01, weight_decay=0.1)
     steps(through, whole, 3)
     steps(through, whole, 3)
-    first = build(stopped.parameters())
+    first = muon_of(stopped, muon_models, lr=0.01, weight_decay=0.1)
     steps(stopped, first, 3)
-    second = build(stopped.parameters())
+    second = muon_of(stopped, muon_models, lr=0.01, weight_decay=0.1)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     steps(stopped, second, 3)
     for one, other in zip(through.parameters(), stopped.parameters()):
         assert torch.equal(one, other)
 
 
+def test_without_its_modules_it_is_adamw():
+    net, twin = network(), network()
+    optimizer, adamw = muon_of(net, ["another"], lr=0.01), torch.optim.AdamW(twin.parameters(), lr=0.01)
+    steps(net, optimizer, 3)
+    steps(twin, adamw, 3)
+    assert all(torch.equal(one, other) for one, other in zip(net.parameters(), twin.parameters()))
+    torch.optim.AdamW(twin.parameters()).load_state_dict(optimizer.state_dict())
+
+
 def test_a_parameter_without_gradient_stays():
     net = network()
     net[0].weight.requires_grad_(False)
     before = net[0].weight.clone()
-    steps(net, Muon(net.parameters(), lr=0.01, weight_decay=0.1), 2)
+    steps(net, muon_of(net, lr=0.01, weight_decay=0.1), 2)
     assert torch.equal(net[0].weight, before)
 
 
 def test_memory_order_of_a_kernel_does_not_matter():
     plain, last = network(), network().to(memory_format=torch.channels_last)
     for net in (plain, last):
-        steps(net, Muon(net.parameters(), lr=0.01), 3)
+        steps(net, muon_of(net, lr=0.01), 3)
     for one, other in zip(plain.parameters(), last.parameters()):
         assert torch.allclose(one, other, atol=1e-6)
-
-
-def test_wrong_name():
-    with pytest.raises(RecipeError, match="'adam' is not one of adamw, muon"):
-        build_optimizer("adam")

@@ -33,29 +33,29 @@ def matrix_shape(parameter):
 
 
 class Muon(torch.optim.AdamW):
-    """Muon for matrices and kernels of convolutions, AdamW for biases and normalization.
+    """AdamW, but Muon for the groups of parameters that say ``muon: True``.
 
-    ``parameters``: an iterable of them; ``momentum``: Muon's; the other arguments are ``torch.optim.AdamW``'s.
+    ``momentum``: Muon's; the other arguments are ``torch.optim.AdamW``'s.
     """
 
     def __init__(self, parameters, lr=1e-3, momentum=0.95, **adamw):
-        parameters = list(parameters)
-        matrices = [p for p in parameters if p.ndim > 1]
-        others = [p for p in parameters if p.ndim < 2]
-        super().__init__([{"params": matrices}, {"params": others}], lr=lr, **adamw)
+        super().__init__(parameters, lr=lr, **adamw)
         for group in self.param_groups:
-            group["momentum"] = momentum
+            group.setdefault("muon", False)
+            group.setdefault("momentum", momentum)
 
     @torch.no_grad()
     def step(self, closure=None):
         """One step of all parameters that have a gradient."""
-        matrices, others = self.param_groups
-        self.step_of_matrices(matrices)
-        self.param_groups = [others]
+        groups = self.param_groups
+        for group in groups:
+            if group["muon"]:
+                self.step_of_matrices(group)
+        self.param_groups = [group for group in groups if not group["muon"]]
         try:
             return super().step(closure)
         finally:
-            self.param_groups = [matrices, others]
+            self.param_groups = groups
 
     def step_of_matrices(self, group):
         """Those of one shape together."""
@@ -77,3 +77,14 @@ class Muon(torch.optim.AdamW):
             state["mean"] = torch.zeros_like(parameter)
         state["mean"].lerp_(parameter.grad, 1 - share)
         return parameter.grad.lerp(state["mean"], share)
+
+
+def grouped(modules, muon_models):
+    """Modules by name -> what an optimizer takes: their parameters, the matrices and kernels of ``muon_models`` as a group.
+
+    A single list where there is no such module, which makes the checkpoints those of a plain optimizer.
+    """
+    parameters = [(p, name in muon_models and p.ndim > 1) for name, module in modules.items() for p in module.parameters()]
+    matrices = [p for p, by_muon in parameters if by_muon]
+    others = [p for p, by_muon in parameters if not by_muon]
+    return [{"params": others}, {"params": matrices, "muon": True}] if matrices else others
