@@ -50,6 +50,7 @@ class Campaign:
             while self.waiting or self.active:
                 self.start_ready()
                 if self.reap():
+                    self.start_ready()  # before the table is written, which takes seconds
                     after_each()
                 time.sleep(POLL)
         finally:
