@@ -280,7 +280,7 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
         trained = {name: module for name, module in self.modules.items() if not self.is_always_frozen(name)}
-        self.optimizer = self.opt_class(grouped(trained, self.hparams.muon_models))
+        self.optimizer = self.opt_class(grouped(trained, self.hparams.muon_models or []))
         self.optimizers_dict = {"opt_class": self.optimizer}
         self.checkpointer.add_recoverable("optimizer", self.optimizer)
 

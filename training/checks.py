@@ -30,7 +30,7 @@ def check_stage(hparams):
     one_of("select_by", hparams["select_by"], selectable(hparams["valid_metrics"]))
     check_names(hparams, "frozen_models")
     check_names(hparams, "unfrozen_models")
-    for name in hparams["muon_models"]:
+    for name in hparams["muon_models"] or []:
         one_of("muon_models", name, hparams["modules"])
     one_of("input_signal", hparams["input_signal"], SIGNALS)
     for key in ("valid_metrics", "test_metrics"):
