@@ -2,9 +2,9 @@
 
 K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024 (kellerjordan.github.io/posts/muon): the
 momentum of a matrix is replaced by the nearest matrix whose singular values are all 1, by five Newton-Schulz iterations.
-Directions that the gradient hardly shows, high frequencies under loud low ones, are learned as fast as the others. Steps
-are as long as AdamW's are (J. Liu et al., "Muon is scalable for LLM training", arXiv:2502.16982), so that both take one
-learning rate. torch.optim.Muon takes no convolution kernels, and computes in 16 bit.
+Directions that the gradient hardly shows are learned as fast as the others. Steps are as long as AdamW's (J. Liu et al.,
+"Muon is scalable for LLM training", arXiv:2502.16982), so that both take one learning rate. torch.optim.Muon takes no
+convolution kernels, and computes in 16 bit.
 """
 
 import torch
