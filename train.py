@@ -52,7 +52,7 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def __init__(self, *args, tokens, **kwargs):
         super().__init__(*args, **kwargs)
         self.tokens = tokens
-        self.stopwatch, self.scored_set = Stopwatch(), "test"
+        self.stopwatch = Stopwatch()
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears)

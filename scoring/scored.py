@@ -25,15 +25,22 @@ class Scored:
     """Quality in processes of its own while the networks compute; words in this one.
 
     ``hparams`` must have ``valid_metrics``, ``test_metrics``, ``metric_jobs``, ``enhanced_folder`` and ``sample_rate``.
+    ``scored_set`` tells the utterances that are scored at the end: test, or valid.
     """
+
+    scored_set = "test"
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.pools = {stage: MetricPool(self.quality_names(stage), jobs=self.hparams.metric_jobs) for stage in Stage}
 
+    def scored_as(self, stage):
+        """The stage whose metrics count: validation's also where its utterances are scored at the end."""
+        return Stage.VALID if stage == Stage.TEST and self.scored_set == "valid" else stage
+
     def metrics(self, stage):
         """Names of the metrics of a stage."""
-        return self.hparams.valid_metrics if stage == Stage.VALID else self.hparams.test_metrics
+        return self.hparams.valid_metrics if self.scored_as(stage) == Stage.VALID else self.hparams.test_metrics
 
     def quality_names(self, stage):
         """The scores that the quality metrics of a stage consist of."""
@@ -56,14 +63,15 @@ class Scored:
         """Send each utterance, without its padding, to the scoring processes."""
         signal, clean, lens = predictions.take(["signal", "clean_wav", "lens"])
         counts = (lens * clean.shape[1]).round().int().tolist()
+        scored_as = self.scored_as(stage)
         for utt_id, predicted, target, count in zip(predictions.batch.id, signal.float().cpu(), clean.cpu(), counts):
-            self.pools[stage].submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
-            if stage == Stage.TEST:
+            self.pools[scored_as].submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
+            if scored_as == Stage.TEST:
                 save_sound(self.hparams.enhanced_folder, utt_id, predicted[:count], self.hparams.sample_rate)
 
     def collect_scores(self, stage):
         """Scores of all utterances of all ranks, each counted once."""
-        self.board.merge(self.pools[stage].collect())
+        self.board.merge(self.pools[self.scored_as(stage)].collect())
         for rates in self.rates.values():
             self.board.merge(rates.records)
         self.board.merge(gather_records(self.board.records))
