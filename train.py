@@ -342,8 +342,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
                 "--number_of_epochs=0 scores what the paths of earlier stages bring."
             )
         for name, module in self.modules.items():
-            if found and name in found[0].paramfiles and any(True for _ in module.parameters()):
-                getattr(module, "module", module).load_state_dict(average(found, name))
+            holding = [checkpoint for checkpoint in found if name in checkpoint.paramfiles]  # a judge may have joined later
+            if holding and any(True for _ in module.parameters()):
+                getattr(module, "module", module).load_state_dict(average(holding, name))
         self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
         # Which losses count depends on the epoch: the same with --test_only as behind training.
         self.hparams.epoch_counter.current = max([c.meta["epoch"] for c in found], default=self.hparams.epoch_counter.current)

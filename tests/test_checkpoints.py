@@ -5,6 +5,7 @@ import torch
 from speechbrain.utils import checkpoints as speechbrain_checkpoints
 
 from errors import RecipeError
+from tiny import run
 from training.checkpoints import WholeCheckpointer, average
 from training.handover import Source, hand_over
 
@@ -53,3 +54,11 @@ def test_handed_over_parameters_come_back_and_mistakes_are_told(tmp_path):
     (tmp_path / "torn.ckpt").write_bytes(b"no parameters")
     with pytest.raises(RecipeError, match="not a readable file"):
         Source(str(tmp_path / "torn.ckpt"), "make it").load("net", module)
+
+
+def test_a_judge_that_joins_later_is_no_reason_to_start_anew(place):
+    common = ["--pretrain_perceptual_path=null", "--checkpoint_avg=2", "--select_by=null"]
+    assert run("enhance_mimic", *common, "--mimic_weight=null", "--number_of_epochs=1") == 0
+    assert run("enhance_mimic", *common, "--mimic_weight=0.1") == 0
+    lines = (place / "results/enhance_mimic/1/train_log.txt").read_text().splitlines()
+    assert [("mimic" in line) for line in lines if line.startswith("epoch: ")] == [False, True]
