@@ -14,7 +14,7 @@ from pathlib import Path
 from errors import RecipeError
 from results_table.campaign import Campaign
 from results_table.corpora import overrides_of, prepare_corpora
-from results_table.estimates import estimate
+from results_table.estimates import estimate, spent
 from results_table.locking import only_one
 from results_table.markdown import markdown
 from results_table.plan import read_plan
@@ -80,11 +80,25 @@ def write_table(runs, states, seeds, options):
     return text
 
 
+class Seldom:
+    """A function called at most once a minute: calls between are dropped. A large table takes seconds of a core that trains."""
+
+    def __init__(self, function, seconds=60):
+        self.function, self.seconds, self.next = function, seconds, 0.0
+
+    def __call__(self):
+        """Call the function, if it is time."""
+        if time.monotonic() >= self.next:
+            self.function()
+            self.next = time.monotonic() + self.seconds
+
+
 def show_plan(runs, wanted, states):
     """What is finished, what is left, and how long that may take."""
     finished = [run for run in wanted if states.finished(run)]
+    taken = spent(finished)
     for run in wanted:
-        minutes = estimate(run, finished)
+        minutes = estimate(run, taken)
         expected = "? min" if minutes is None else f"{minutes:.1f} min"
         print(f"{'done' if run in finished else 'left':5} {expected:>9}  {run.title:40} {foreign(run)}".rstrip())
     print(f"Rows: {' '.join(runs.plan.rows)}")
@@ -111,7 +125,7 @@ def run(options):
         if not options.table_only:
             prepare_corpora(plan.data, wanted, options.shared_data)
             campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
-            complete = campaign.run(lambda: write_table(runs, states, seeds, options))
+            complete = campaign.run(Seldom(lambda: write_table(runs, states, seeds, options)))
         text = write_table(runs, states, seeds, options)
     print(text.split("### Commands")[0])
     return 0 if complete else 1

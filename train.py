@@ -455,9 +455,10 @@ def train_and_score(brain, hparams, tokens):
     brain.train_sampler = train_options.get("batch_sampler")
     brain.reporter.choose(valid.data_ids)
     scoring_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, "pin_memory": pinned}
-    brain.fit(
-        hparams["epoch_counter"], train, valid, train_loader_kwargs=train_options, valid_loader_kwargs=scoring_options
-    )
+    if hparams["number_of_epochs"] or brain.checkpointer.list_checkpoints():  # else no optimizer, which takes seconds to make
+        brain.fit(
+            hparams["epoch_counter"], train, valid, train_loader_kwargs=train_options, valid_loader_kwargs=scoring_options
+        )
     brain.load_for_scoring()
     if if_main_process():
         hand_over(brain.modules, hparams["output_folder"])

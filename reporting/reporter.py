@@ -87,16 +87,20 @@ class Reporter:
 
     def finish(self, title, annotation):
         """The PNG summary of the stage, with the test's utterances out of the run's folder; closes the log."""
-        from reporting.summary import summary_figure
-
-        board, scored = Scoreboard(), self.folder / "test_utterances.jsonl"
-        if scored.is_file():
-            board.read(scored)
-        made = summary_figure(title, self.folder / "train_log.txt", board.records, annotation) if self.figures else None
+        made = self.summary(title, annotation) if self.figures else None
         if made:
             logger.info("Summary of the stage: %s", self.save(made, "summary.png"))
         if self.log:
             self.log.writer.close()
+
+    def summary(self, title, annotation):
+        """The figure of the whole run."""
+        from reporting.summary import summary_figure  # matplotlib, which a run without figures need not load
+
+        board, scored = Scoreboard(), self.folder / "test_utterances.jsonl"
+        if scored.is_file():
+            board.read(scored)
+        return summary_figure(title, self.folder / "train_log.txt", board.records, annotation)
 
     def save(self, made, name):
         """Write a figure into the run's folder; returns its path."""

@@ -9,7 +9,7 @@ from collections import deque
 
 from results_table.estimates import minutes_left, shown
 from results_table.runs import ROOT
-from results_table.state import foreign, put_aside, read_record, sources, write_record
+from results_table.state import foreign, put_aside, read_record, sources, write_record, yaml_mark
 
 TRAIN = ROOT / "train.py"
 POLL = 0.3  # s between two looks at the children
@@ -73,7 +73,7 @@ class Campaign:
         if reason:
             self.say(f"{run.title}: {reason}; what was there is kept in {put_aside(run)}")
         before = read_record(run).get("minutes", 0.0)
-        write_record(run, status="started", **{"from": sources(run), "minutes": before})
+        write_record(run, status="started", yaml=yaml_mark(), **{"from": sources(run), "minutes": before})
         self.say(f"{run.title}: {'goes on' if before else 'starts'}")
         return Child(run, before, max(1, cores() // self.jobs), self.lock)
 

@@ -5,15 +5,23 @@ from statistics import mean
 from results_table.state import read_record
 
 
-def estimate(run, finished):
-    """Minutes of a run: the mean of its other seeds, else of its stage with as many epochs, else of its stage; or None."""
+def spent(finished):
+    """Finished runs -> the minutes of each."""
+    return {run: read_record(run)["minutes"] for run in finished}
+
+
+def estimate(run, spent):
+    """Minutes of a run: the mean of its other seeds, else of its stage with as many epochs, else of its stage; or None.
+
+    ``spent``: finished run -> its minutes.
+    """
     likes = (
         lambda other: other.name == run.name,
         lambda other: kind(other) == kind(run),
         lambda other: other.stage == run.stage and bool(epochs(other)) == bool(epochs(run)),
     )
     for alike in likes:
-        minutes = [read_record(other)["minutes"] for other in finished if alike(other)]
+        minutes = [taken for other, taken in spent.items() if alike(other)]
         if minutes:
             return mean(minutes)
     return None
@@ -31,7 +39,8 @@ def kind(run):
 
 def minutes_left(runs, finished, jobs=1):
     """(minutes of the runs that can be estimated, shared among the jobs; number of runs that cannot)."""
-    found = [estimate(run, finished) for run in runs]
+    taken = spent(finished)
+    found = [estimate(run, taken) for run in runs]
     known = [minutes for minutes in found if minutes is not None]
     return sum(known) / jobs, len(found) - len(known)
 

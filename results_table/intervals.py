@@ -1,5 +1,7 @@
 """Means and rates over seeds and utterances, with 95 % bootstrap intervals."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from scoring.bootstrap import counts, ends
@@ -44,7 +46,7 @@ def resampled(tables, shared):
     generators = np.random.SeedSequence(1).spawn(len(tables))
     sums = np.zeros((DRAWS, 2))
     for i, scores in enumerate(tables.values()):
-        drawn = counts(len(scores), DRAWS, np.random.SeedSequence(1) if shared else generators[i])
+        drawn = same_counts(len(scores), 1) if shared else counts(len(scores), DRAWS, generators[i])
         sums += seeds[:, i : i + 1] * (drawn @ scores)
     sums = sums[sums[:, 1] > 0]  # a draw of empty references alone has no rate
     return sums[:, 0] / sums[:, 1]
@@ -55,8 +57,14 @@ def seed_counts(keys):
     drawn = np.ones((DRAWS, len(keys)))
     for place, seeds in enumerate(zip(*keys)):
         names = sorted(set(seeds))
-        drawn *= counts(len(names), DRAWS, np.random.SeedSequence(2 * place))[:, [names.index(seed) for seed in seeds]]
+        drawn *= same_counts(len(names), 2 * place)[:, [names.index(seed) for seed in seeds]]
     return drawn
+
+
+@lru_cache(maxsize=8)
+def same_counts(size, seed):
+    """``counts`` that all rows and metrics of as many utterances share: drawing is most of a table's time."""
+    return counts(size, DRAWS, seed)
 
 
 def off_zero(found):

@@ -1,5 +1,6 @@
 """What is known of a run from its folder: finished, to be resumed, or made under other settings."""
 
+import hashlib
 import json
 import time
 
@@ -9,10 +10,11 @@ from hyperpyyaml import resolve_references
 from results_table.runs import ROOT
 from scoring.scoreboard import replace
 from training import report
+from training.precision import fastest
 from training.report import SCORED
 from training.settings import read_settings
 
-RECORD = "run.json"  # command, status, minutes, finished; from: what the runs were that it read
+RECORD = "run.json"  # command, status, minutes, finished; from: what the runs were that it read; yaml: of hparams/
 PLACES = ("metric_jobs", "num_workers")  # change nothing in the results
 
 
@@ -68,8 +70,16 @@ def foreign(run):
         return "its command has changed"
     if record.get("from", {}) != sources(run):
         return "a run that it was made from has changed"
+    if record.get("yaml") == yaml_mark():
+        return ""
     changed = changed_settings(run)
     return f"settings have changed: {', '.join(changed)}" if changed else ""
+
+
+def yaml_mark():
+    """Hash of all that settings come from beside the command: where it is the same, nobody need read the YAML key by key."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "hparams").glob("*.yaml"))]
+    return hashlib.sha256("\n".join([*texts, fastest()]).encode()).hexdigest()
 
 
 def changed_settings(run):

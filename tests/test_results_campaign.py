@@ -6,11 +6,12 @@ import time
 import psutil
 import pytest
 
-from results_table import campaign
+from results import Seldom
+from results_table import campaign, state
 from results_table.campaign import Campaign
-from results_table.estimates import estimate, minutes_left
+from results_table.estimates import estimate, minutes_left, spent
 from results_table.runs import Run
-from results_table.state import States, read_record
+from results_table.state import States, foreign, read_record, write_record
 
 FAKE = """
 import os, pathlib, sys, time
@@ -83,8 +84,19 @@ def test_changed_defaults_start_anew_and_are_named(tmp_path):
     run = a_run(tmp_path, "run", preset="mini")
     carry_out(run)
     (run.folder / "hyperparams.yaml").write_text("mimic_ratio: 3.5\nunknown_now: 1\nlr_schedule: linear\n")
+    write_record(run, yaml="of another day")
     _, said = carry_out(run)
     assert any("settings have changed: mimic_ratio 3.5 -> " in line for line in said)
+
+
+def test_the_yaml_is_read_key_by_key_only_where_it_has_changed(tmp_path, monkeypatch):
+    run = a_run(tmp_path, "run", preset="mini")
+    carry_out(run)
+    asked = []
+    monkeypatch.setattr(state, "changed_settings", lambda run: asked.append(run) or [])
+    assert not foreign(run) and not asked
+    write_record(run, yaml="of another day")
+    assert not foreign(run) and asked == [run]
 
 
 def test_a_failure_is_told_and_the_others_go_on(tmp_path):
@@ -127,6 +139,15 @@ def test_estimates_come_from_what_is_most_alike(tmp_path):
     record = read_record(done)
     (done.folder / "run.json").write_text(json.dumps({**record, "minutes": 6.0}))
     like, unlike = a_run(tmp_path, "mimic"), a_run(tmp_path, "scored", number_of_epochs=0)
-    assert estimate(other_seed, [done]) == 6.0 == estimate(like, [done])
-    assert estimate(unlike, [done]) is None
+    assert estimate(other_seed, spent([done])) == 6.0 == estimate(like, spent([done]))
+    assert estimate(unlike, spent([done])) is None
     assert minutes_left([other_seed, like, unlike], [done], jobs=2) == (6.0, 1)
+
+
+def test_the_table_is_written_at_most_so_often():
+    written = []
+    write = Seldom(lambda: written.append(time.monotonic()), seconds=0.05)
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        write()
+    assert 2 <= len(written) <= 7 and min(b - a for a, b in zip(written, written[1:])) >= 0.05
