@@ -6,7 +6,7 @@ The YAML file says which modules, losses and metrics a stage has; nothing here k
 import logging
 import random
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -410,6 +410,19 @@ def checked_settings(arguments):
     hparams_file, run_opts, overrides, preset = read_settings(arguments)
     run_opts = ranks.start(run_opts)
     hparams = build(hparams_file, overrides)
+    try:
+        check(hparams)
+    except RecipeError:
+        made = hparams["checkpointer"].checkpoints_dir  # SpeechBrain makes it when it builds the checkpointer
+        with suppress(OSError):  # there is something in it
+            made.rmdir()
+            made.parent.rmdir()
+        raise
+    return hparams, run_opts, (hparams_file, report.as_yaml(overrides), preset)
+
+
+def check(hparams):
+    """RecipeError for what cannot be meant or is not there; narrows modules and loads to those in use."""
     check_stage(hparams)
     hparams["modules"] = modules_in_use(hparams)
     hparams["loads"] = {name: source for name, source in hparams["loads"].items() if name in hparams["modules"]}
@@ -417,7 +430,6 @@ def checked_settings(arguments):
         source.check(name)
     if hparams.get("recognizer"):
         hparams["recognizer"].check()
-    return hparams, run_opts, (hparams_file, report.as_yaml(overrides), preset)
 
 
 def open_folder(hparams, run_opts, hparams_file, overrides, preset):

@@ -70,6 +70,7 @@ def read_plan(path):
         sections["order"], sections["differences"] or [],
     )  # fmt: skip
     check_names(path, plan)
+    check_sets(path, plan)
     return plan
 
 
@@ -114,6 +115,19 @@ def check_names(path, plan):
     placed = {name for group in plan.order for name in group}
     if placed != plan.rows.keys():
         raise RecipeError(f"{path}: order has no place for {', '.join(sorted(plan.rows.keys() - placed))}.")
+
+
+def check_sets(path, plan):
+    """RecipeError for a row that would count word errors of the test alone where validation is to be scored too."""
+    for row in plan.rows.values():
+        for name in row.runs:
+            settings = {**plan.common, **plan.runs[name].get("set", {})}
+            lacking = [m for m in ("wer", "cer") if m not in (settings.get("valid_metrics", [m]) or [])]
+            if "valid" in settings.get("score_sets", []) and lacking:
+                raise RecipeError(
+                    f"{path}: row {row.name}: run {name} scores validation by valid_metrics={settings['valid_metrics']}, "
+                    f"without {', '.join(lacking)}: its words would be those of the test alone. Add them, or take valid out of score_sets."
+                )
 
 
 def known(where, name, names):

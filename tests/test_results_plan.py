@@ -136,6 +136,10 @@ def test_overrides_for_all_runs_stand_below_the_plans_own(tmp_path):
         (("seeds: [1, 2]\n", ""), "seeds is missing"),
         (("seeds: [1, 2]", "seeds: [1, 2"), "not YAML"),
         (("enhancer: mse", "enhancer: msee"), "there is no 'msee'"),
+        (
+            ("set: {pretrained_asr_path", "set: {score_sets: [valid, test], valid_metrics: [wer], pretrained_asr_path"),
+            "row noisy: run adapted_noisy scores validation by valid_metrics=['wer'], without cer",
+        ),
     ],
 )
 def test_mistakes_in_a_plan_are_told(tmp_path, change, words):

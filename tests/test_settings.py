@@ -7,6 +7,7 @@ import pytest
 from speechbrain.utils.run_opts import RunOptions
 
 from errors import RecipeError
+from train import main
 from training.flow import Flow, closure, makers_of, makes, modules_of
 from training.settings import build, keys_of, read_settings
 
@@ -78,3 +79,13 @@ def test_no_key_is_the_beginning_of_an_option_of_speechbrain(stage):
     options = {field.name for field in dataclasses.fields(RunOptions)}
     keys = keys_of(Path(STAGE).with_name(f"{stage}.yaml"))
     assert not [(key, name) for key in keys for name in options if name.startswith(key) and name != key]
+
+
+def test_refused_settings_leave_no_folder_and_take_none_away(tmp_path, capsys):
+    for folder in (tmp_path / "new", tmp_path / "old"):
+        if folder.name == "old":
+            (folder / "save").mkdir(parents=True)
+            (folder / "save" / "checkpoint").write_text("of a run")
+        assert main([STAGE, f"--output_folder={folder}", "--input_signal=clear"]) == 2
+        assert "input_signal: 'clear' is not one of" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["old", "save", "checkpoint"]
