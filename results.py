@@ -14,7 +14,7 @@ from pathlib import Path
 from errors import RecipeError
 from results_table.campaign import Campaign
 from results_table.corpora import overrides_of, prepare_corpora
-from results_table.estimates import estimate, spent
+from results_table.estimates import estimate, minutes_spent
 from results_table.locking import only_one
 from results_table.markdown import markdown
 from results_table.plan import read_plan
@@ -96,7 +96,7 @@ class Seldom:
 def show_plan(runs, wanted, states):
     """What is finished, what is left, and how long that may take."""
     finished = [run for run in wanted if states.finished(run)]
-    taken = spent(finished)
+    taken = minutes_spent(finished)
     for run in wanted:
         minutes = estimate(run, taken)
         expected = "? min" if minutes is None else f"{minutes:.1f} min"

@@ -5,7 +5,7 @@ from statistics import mean
 from results_table.state import read_record
 
 
-def spent(finished):
+def minutes_spent(finished):
     """Finished runs -> the minutes of each."""
     return {run: read_record(run)["minutes"] for run in finished}
 
@@ -39,7 +39,7 @@ def kind(run):
 
 def minutes_left(runs, finished, jobs=1):
     """(minutes of the runs that can be estimated, shared among the jobs; number of runs that cannot)."""
-    taken = spent(finished)
+    taken = minutes_spent(finished)
     found = [estimate(run, taken) for run in runs]
     known = [minutes for minutes in found if minutes is not None]
     return sum(known) / jobs, len(found) - len(known)

@@ -9,7 +9,7 @@ import pytest
 from results import Seldom
 from results_table import campaign, state
 from results_table.campaign import Campaign
-from results_table.estimates import estimate, minutes_left, spent
+from results_table.estimates import estimate, minutes_left, minutes_spent
 from results_table.runs import Run
 from results_table.state import States, foreign, read_record, write_record
 
@@ -139,8 +139,8 @@ def test_estimates_come_from_what_is_most_alike(tmp_path):
     record = read_record(done)
     (done.folder / "run.json").write_text(json.dumps({**record, "minutes": 6.0}))
     like, unlike = a_run(tmp_path, "mimic"), a_run(tmp_path, "scored", number_of_epochs=0)
-    assert estimate(other_seed, spent([done])) == 6.0 == estimate(like, spent([done]))
-    assert estimate(unlike, spent([done])) is None
+    assert estimate(other_seed, minutes_spent([done])) == 6.0 == estimate(like, minutes_spent([done]))
+    assert estimate(unlike, minutes_spent([done])) is None
     assert minutes_left([other_seed, like, unlike], [done], jobs=2) == (6.0, 1)
 
 
