@@ -434,7 +434,8 @@ def check(hparams):
 
 def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     """The run's folder with the record of its settings."""
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    trains = bool(hparams["number_of_epochs"])  # else env.log, which takes a second or two, would list what trained nothing
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides, save_env_desc=trains)
     report.quieten()
     keep_kernels()
     if hparams["keep_freed_memory"]:

@@ -24,7 +24,7 @@ def read(path):
             f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads (wav, flac, ogg). "
             "Check the path, or convert or download the file again."
         ) from problem
-    return np.ascontiguousarray(signal.mean(axis=1)), rate
+    return np.ascontiguousarray(signal[:, 0] if signal.shape[1] == 1 else signal.mean(axis=1)), rate
 
 
 def write(path, signal, rate):

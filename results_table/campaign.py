@@ -2,16 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
 
+from results_table.child import Child
 from results_table.estimates import minutes_left, shown
-from results_table.runs import ROOT
 from results_table.state import foreign, put_aside, read_record, sources, write_record, yaml_mark
 
-TRAIN = ROOT / "train.py"
 POLL = 0.3  # s between two looks at the children
 PATIENCE = 15  # s that a child may take to end before it is killed
 LAST_LINES = 12  # of a failed run's output
@@ -112,50 +109,6 @@ class Campaign:
             child.end(PATIENCE)
             write_record(run, status="stopped", minutes=child.minutes)
         self.active = {}
-
-
-class Child:
-    """One training process, in a process group of its own, its output in ``output.txt`` of the run's folder."""
-
-    def __init__(self, run, minutes_before, threads, lock=()):
-        self.output = run.folder / "output.txt"
-        self.before, self.began = minutes_before, time.monotonic()
-        command = [sys.executable, str(TRAIN), *run.arguments, "--noprogressbar"]
-        with open(self.output, "a", encoding="utf-8") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=lock,
-                env={"OMP_NUM_THREADS": str(threads), **os.environ},  # what the user has set counts
-            )
-
-    @property
-    def minutes(self):
-        """Wall clock so far, that of earlier starts with it."""
-        return self.before + (time.monotonic() - self.began) / 60
-
-    def poll(self):
-        """Exit code, or None while it runs."""
-        return self.process.poll()
-
-    def signal(self, number):
-        """Send a signal to the process and to its own children."""
-        try:
-            os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            return
-
-    def end(self, patience):
-        """Wait for the end, for at most ``patience`` seconds; then kill."""
-        try:
-            self.process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self.signal(signal.SIGKILL)
-            self.process.wait()
 
 
 def cores():

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from results import Seldom
-from results_table import campaign, state
+from results_table import campaign, child, state
 from results_table.campaign import Campaign
 from results_table.estimates import estimate, minutes_left, minutes_spent
 from results_table.runs import Run
@@ -32,7 +32,7 @@ for name in ("test_stats.txt", "test_utterances.jsonl"): (folder / name).write_t
 def fake_training(tmp_path, monkeypatch):
     """A stand-in for train.py: ``lr`` seconds of work, failing where ``precision`` is bad."""
     (tmp_path / "fake.py").write_text(FAKE)
-    monkeypatch.setattr(campaign, "TRAIN", tmp_path / "fake.py")
+    monkeypatch.setattr(child, "TRAIN", tmp_path / "fake.py")
     monkeypatch.setattr(campaign, "POLL", 0.01)
 
 
