@@ -10,7 +10,7 @@ from training.settings import parse_yaml
 # Of section data: how a corpus is mixed, as in `python data_prep.py mix --help`
 MIX_KEYS = ("only", "without", "test_noises", "made_noises", "test_speakers", "valid_speakers", "snrs_train", "snrs_test")
 SECTIONS = ("extends", "seeds", "common", "data", "runs", "adapted", "independent", "rows", "order", "differences")
-OPTIONAL = ("extends", "data", "runs", "adapted", "independent")
+OPTIONAL = ("extends", "common", "data", "runs", "adapted", "independent")
 DATA_KEYS = ("speech", "noise", "score_on", "rotate", *MIX_KEYS)
 RUN_KEYS = ("stage", "set", "seed_offset", "crossed")
 DIFFERENCE_KEYS = ("title", "of", "minus", "figure")
@@ -49,7 +49,8 @@ class Plan:
 def read_plan(path):
     """A plan's YAML file -> Plan, checked. RecipeError names what does not fit.
 
-    A plan that ``extends`` another one, named by its path from this one, may name all runs of that plan and has none of its rows.
+    A plan that ``extends`` another one, named by its path from this one, may name all runs of that plan, has them under the same
+    ``common`` overrides, and has none of its rows.
     """
     if not Path(path).is_file():
         raise RecipeError(f"--plan: no such file {path}. Plans of this recipe lie in results_table/plans/.")
@@ -57,16 +58,17 @@ def read_plan(path):
     check_keys(path, sections, SECTIONS, [name for name in SECTIONS if name not in OPTIONAL])
     if sections.get("data"):
         check_keys(f"{path}: data", sections["data"], DATA_KEYS, ["speech", "noise"])
-    base = read_plan(Path(path).parent / sections["extends"]).runs if "extends" in sections else {}
-    runs, rows = {**base, **(sections.get("runs") or {})}, {}
+    base = read_plan(Path(path).parent / sections["extends"]) if "extends" in sections else None
+    runs, rows = {**(base.runs if base else {}), **(sections.get("runs") or {})}, {}
     for name, row in sections["rows"].items():
         check_keys(f"{path}: row {name}", row, ROW_KEYS, ["title"])
         rows[name], made = read_row(name, row, sections)
         runs.update(made)
     for name, run in runs.items():
         check_keys(f"{path}: run {name}", run, RUN_KEYS, ["stage"])
+    common = {**(base.common if base else {}), **(sections.get("common") or {})}
     plan = Plan(
-        list(sections["seeds"]), sections["common"] or {}, sections.get("data") or {}, runs, rows,
+        list(sections["seeds"]), common, sections.get("data") or {}, runs, rows,
         sections["order"], sections["differences"] or [],
     )  # fmt: skip
     check_names(path, plan)

@@ -15,14 +15,18 @@ from results_table.state import States, foreign, read_record, write_record
 
 FAKE = """
 import os, pathlib, sys, time
+from joblib import Parallel, delayed
 options = dict(a[2:].split("=", 1) for a in sys.argv[2:] if "=" in a)
 folder = pathlib.Path(options["output_folder"])
 print("threads", os.environ["OMP_NUM_THREADS"])
+(folder / "began").touch()
 (folder / "pid").write_text(str(os.getpid()))
 time.sleep(float(options.get("lr", 0)))
 with open(folder / "calls", "a") as calls: calls.write("x")
 if options.get("precision") == "bad":
     sys.exit("the reason")
+if options.get("num_workers"):
+    assert list(Parallel(int(options["num_workers"]))(delayed(abs)(i) for i in (-1, 2))) == [1, 2]
 for name in ("test_stats.txt", "test_utterances.jsonl"): (folder / name).write_text("")
 (folder / "cost.json").write_text("{}")
 """
@@ -113,10 +117,16 @@ def test_runs_side_by_side_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # which would be taken in its place
     monkeypatch.setattr(campaign, "cores", lambda: 6)
     runs = [a_run(tmp_path, f"run{i}", lr=1.0) for i in range(3)]
-    began = time.monotonic()
     assert carry_out(*runs, jobs=3)[0]
-    assert time.monotonic() - began < 2.8
+    began, ended = ([(run.folder / name).stat().st_mtime for run in runs] for name in ("began", "cost.json"))
+    assert max(began) < min(ended)
     assert (runs[0].folder / "output.txt").read_text() == "threads 2\n"
+
+
+def test_a_run_ends_with_its_work_whatever_it_has_left_idle(tmp_path):
+    began = time.monotonic()
+    assert carry_out(a_run(tmp_path, "run", num_workers=2))[0]
+    assert time.monotonic() - began < 60  # joblib's idle workers live for 300 s
 
 
 def test_an_interruption_ends_the_children_and_the_next_start_goes_on(tmp_path):

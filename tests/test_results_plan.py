@@ -78,7 +78,6 @@ def test_a_plan_that_extends_another_has_its_runs_and_not_its_rows(tmp_path):
     more = """
 extends: base.yaml
 seeds: [1]
-common: {}
 rows: {again: {title: again, scores: adapted_mse}}
 order: [[again]]
 differences: []
@@ -86,6 +85,7 @@ differences: []
     (tmp_path / "more.yaml").write_text(more)
     plan = read_plan(tmp_path / "more.yaml")
     assert list(plan.rows) == ["again"] and {"start", "mse", "adapted_noisy", "adapted_mse"} == plan.runs.keys()
+    assert plan.common == {"preset": "mini"}  # else the runs of both plans would be others, each putting the other's aside
     (tmp_path / "more.yaml").write_text(more.replace("base.yaml", "none.yaml"))
     with pytest.raises(RecipeError, match=r"no such file .*none\.yaml"):
         read_plan(tmp_path / "more.yaml")
