@@ -36,6 +36,7 @@ class Child:
 
     def __init__(self, run, minutes_before, threads, lock=()):
         self.output = run.folder / "output.txt"
+        self.output.touch()
         self.before, self.began = minutes_before, time.monotonic()
         command = [str(TRAIN), *run.arguments, "--noprogressbar"]
         start_server()

@@ -1,15 +1,19 @@
 """Running a plan: what is finished stays, what failed is told, what changed is made again."""
 
 import json
+import signal
 import time
 
 import psutil
 import pytest
 
+from errors import RecipeError
 from results import Seldom
 from results_table import campaign, child, state
 from results_table.campaign import Campaign
+from results_table.child import Child
 from results_table.estimates import estimate, minutes_left, minutes_spent
+from results_table.locking import only_one
 from results_table.runs import Run
 from results_table.state import States, foreign, read_record, write_record
 
@@ -127,6 +131,20 @@ def test_a_run_ends_with_its_work_whatever_it_has_left_idle(tmp_path):
     began = time.monotonic()
     assert carry_out(a_run(tmp_path, "run", num_workers=2))[0]
     assert time.monotonic() - began < 60  # joblib's idle workers live for 300 s
+
+
+def test_a_run_that_a_killed_campaign_leaves_keeps_the_folder(tmp_path):
+    run = a_run(tmp_path, "run", lr=60)
+    run.folder.mkdir(parents=True)
+    with only_one(tmp_path) as lock:
+        left = Child(run, 0.0, 1, (lock,))
+        while not (run.folder / "pid").exists():
+            time.sleep(0.01)
+    with pytest.raises(RecipeError, match="a run that it left, works there"), only_one(tmp_path):
+        pass
+    left.end(0)
+    with only_one(tmp_path):
+        assert left.poll() == -signal.SIGKILL
 
 
 def test_an_interruption_ends_the_children_and_the_next_start_goes_on(tmp_path):
