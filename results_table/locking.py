@@ -16,6 +16,7 @@ def only_one(folder):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RecipeError(
-                f"{folder}: another results.py, or a run that it left, works there. Wait for it, or give an --output_folder."
+                f"{folder}: another results.py, or a run that it left, works there (`fuser {folder}/lock` names its process). "
+                "Wait for it, or give an --output_folder."
             ) from None
         yield file.fileno()
