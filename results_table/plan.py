@@ -46,6 +46,9 @@ class Plan:
     differences: list
 
 
+NOTHING = Plan([], {}, {}, {}, {}, [], [])  # what a plan extends that says no other
+
+
 def read_plan(path):
     """A plan's YAML file -> Plan, checked. RecipeError names what does not fit.
 
@@ -58,15 +61,15 @@ def read_plan(path):
     check_keys(path, sections, SECTIONS, [name for name in SECTIONS if name not in OPTIONAL])
     if sections.get("data"):
         check_keys(f"{path}: data", sections["data"], DATA_KEYS, ["speech", "noise"])
-    base = read_plan(Path(path).parent / sections["extends"]) if "extends" in sections else None
-    runs, rows = {**(base.runs if base else {}), **(sections.get("runs") or {})}, {}
+    base = read_plan(Path(path).parent / sections["extends"]) if "extends" in sections else NOTHING
+    runs, rows = {**base.runs, **(sections.get("runs") or {})}, {}
     for name, row in sections["rows"].items():
         check_keys(f"{path}: row {name}", row, ROW_KEYS, ["title"])
         rows[name], made = read_row(name, row, sections)
         runs.update(made)
     for name, run in runs.items():
         check_keys(f"{path}: run {name}", run, RUN_KEYS, ["stage"])
-    common = {**(base.common if base else {}), **(sections.get("common") or {})}
+    common = {**base.common, **(sections.get("common") or {})}
     plan = Plan(
         list(sections["seeds"]), common, sections.get("data") or {}, runs, rows,
         sections["order"], sections["differences"] or [],
