@@ -19,6 +19,7 @@ from data_prep import prepare
 from errors import RecipeError
 from inference.export import export_model
 from models.enhancer import resynthesize
+from models.features import constants_to
 from models.mimic import balanced
 from reporting.reporter import Reporter
 from scoring.scored import Scored, read_by_metrics
@@ -58,7 +59,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears)
         self.decode, self.held, self.learning = None, set(), set()
         self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
-        self.hparams.normalize.to(self.device)  # it may hold statistics, and is not among the modules
+        for part in (self.modules, *vars(self.hparams).values()):
+            if isinstance(part, torch.nn.Module):
+                constants_to(part, self.device)
         self.pad_multiple = max(1, round(self.hparams.pad_multiple * self.hparams.sample_rate))  # samples
         self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
 
@@ -211,8 +214,8 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
             return self.state.balance.get(name, 0.0) * value.detach()
         anchor = values[loss.balance_against] * (self.losses[loss.balance_against].weight or 1.0)
         term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio)
-        if weight.isfinite():
-            self.state.balance[name] = weight.detach()
+        last = torch.as_tensor(self.state.balance.get(name, 0.0), device=weight.device)
+        self.state.balance[name] = torch.where(weight.isfinite(), weight.detach(), last)
         self.state.terms.setdefault(f"{name}_weight", []).append(weight.detach())
         return term
 

@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/throughput.py hparams/enhance_mimic.yaml --utterances=64 [--key=value ...]
 
 The first epoch counts operations (multiplications and additions, forward and backward), the second is timed, data
-loading and optimizer with it. Convolutions and matrix products count; recurrent layers that PyTorch's counter does not
+loading and optimizer with it, and the third counts how often a step waits for a GPU. Convolutions and matrix products count; recurrent layers that PyTorch's counter does not
 see are counted from their sizes; the rest is left out. For a GPU known here its data sheet's peak stands beside.
 """
 
@@ -11,12 +11,14 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import train
 from benchmarks.step import LEAN, merged
+from benchmarks.waits import Waits
 
 GATES = {torch.nn.LSTM: 4, torch.nn.GRU: 3, torch.nn.RNN: 1}
 SHEETS = {"H200": 989, "H100": 989, "A100": 312, "L40": 181, "A10G": 70, "RTX 4090": 165}  # TFLOP/s, bf16, dense
@@ -24,14 +26,25 @@ FORWARD_AND_BACKWARD = 3  # a layer's gradients, of its input and of its weights
 
 
 class Counted(train.MimicBrain):
-    """Counts in the first epoch, measures the second."""
+    """Counts operations in the first epoch, measures the second, counts waits in the third."""
 
-    operations, seconds = 0.0, 0.0
+    operations, seconds, steps, waits = 0.0, 0.0, 0, Counter()
 
     def fit_batch(self, batch):
-        """A step, under the counter in the first epoch."""
-        if self.hparams.epoch_counter.current > 1:
-            return super().fit_batch(batch)
+        """A step, under one of the counters in the first and third epoch."""
+        epoch = self.hparams.epoch_counter.current
+        return {1: self.counting_operations, 2: super().fit_batch, 3: self.counting_waits}[epoch](batch)
+
+    def counting_waits(self, batch):
+        """A step in which the GPU's waits are counted."""
+        with Waits() as waits:
+            loss = super().fit_batch(batch)
+        Counted.waits += waits.found
+        Counted.steps += 1
+        return loss
+
+    def counting_operations(self, batch):
+        """A step in which the operations are counted."""
         hooks = [layer.register_forward_hook(self.count_recurrent) for layer in unseen_layers(self.modules, self.device)]
         with FlopCounterMode(display=False) as counter:
             loss = super().fit_batch(batch)
@@ -56,7 +69,7 @@ class Counted(train.MimicBrain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Stop it when the device has done everything."""
-        if stage == train.sb.Stage.TRAIN and epoch > 1:
+        if stage == train.sb.Stage.TRAIN and epoch == 2:
             synchronize(self.device)
             Counted.seconds = time.perf_counter() - self.since
             Counted.where, Counted.used = self.device, self.precision
@@ -106,10 +119,14 @@ def report():
     for card, peak in SHEETS.items():
         if on_gpu and card in name:
             print(f"data sheet of {card}, bf16: {peak} TFLOP/s; the training reaches {100 * rate / peak:.1f} % of it")
+    if on_gpu:
+        print(f"{Counted.seconds / Counted.steps * 1000:.1f} ms a step, which waits {Counted.waits.total() / Counted.steps:.1f} times for the GPU")
+        for place, times in Counted.waits.most_common():
+            print(f"  {times / Counted.steps:.1f} x {place}")
 
 
 def main(arguments):
-    """Train two epochs and report."""
+    """Train three epochs and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", help="hparams/<stage>.yaml")
     parser.add_argument("--utterances", type=int, default=64)
@@ -117,7 +134,7 @@ def main(arguments):
     train.MimicBrain = Counted
     with tempfile.TemporaryDirectory() as folder:
         size = f"--debug_utterances={options.utterances}"
-        common = [options.stage, *LEAN, size, "--number_of_epochs=2", "--valid_metrics=[]", "--test_metrics=[]", "--select_by=null"]
+        common = [options.stage, *LEAN, size, "--number_of_epochs=3", "--valid_metrics=[]", "--test_metrics=[]", "--select_by=null"]
         code = train.main(merged(common, overrides, [f"--output_folder={folder}"]))
     if code == 0:
         report()

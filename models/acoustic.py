@@ -34,6 +34,11 @@ class AcousticEncoder(CRDNN):
         """All the names that ``forward`` takes as taps."""
         return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
 
+    def compile(self, **how):
+        """Arguments of ``torch.compile``. The CNN's blocks, one by one since they are tapped; LSTMs have kernels of their own."""
+        for block in self.CNN.values():
+            block.compile(**how)
+
     def forward(self, features, taps=None):
         """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output, no further than needed."""
         bank = self._buffers.get("bank")  # the constructor of the layers calls this too, before it has one
@@ -96,6 +101,9 @@ class AttentionDecoder(torch.nn.Module):
             dropout=dropout,
         )
         self.linear = Linear(input_size=hidden_size, n_neurons=n_outputs)
+
+    def compile(self, **how):
+        """Not compiled: a loop over tokens, which TorchInductor would write out for each length."""
 
     def forward(self, encoded, lens, tokens_bos):
         """Encoded [batch, time, dim], relative lengths, tokens [batch, length] -> log posteriors [batch, length, n]."""

@@ -47,6 +47,11 @@ class Enhancer(EnhanceResnet):
         """The ``torch.nn.Linear`` that gives the mask, before it is clamped."""
         return list(self.DNN.values())[-1].w
 
+    def compile(self, **how):
+        """Arguments of ``torch.compile``. The mask's network alone: spectra are complex, which TorchInductor cannot compile."""
+        self.CNN.compile(**how)
+        self.DNN.compile(**how)
+
     def forward(self, noisy_wav, synthesize=True):
         """[batch, samples] -> (wav [batch, samples] or None, features [batch, time, freq], mask [batch, time, freq])"""
         with torch.autocast(noisy_wav.device.type, enabled=False):

@@ -2,7 +2,7 @@
 
 import torch
 from speechbrain.lobes.features import Fbank
-from speechbrain.processing.features import STFT, InputNormalization, spectral_magnitude
+from speechbrain.processing.features import STFT, Filterbank, InputNormalization, spectral_magnitude
 
 from errors import RecipeError
 
@@ -18,11 +18,33 @@ def log_magnitude(spectrum):
     return torch.log1p(spectral_magnitude(spectrum, power=0.5))
 
 
+def constants_to(module, device):
+    """Move what a module's parts hold as plain tensors, SpeechBrain's windows and filters, which ``Module.to`` leaves behind.
+
+    Each call would copy them to a GPU anew, and wait until all that it was given before is done.
+    """
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if isinstance(value, torch.Tensor):
+                setattr(part, name, value.to(device))
+
+
 def feature_size(kind, n_fft, n_mels):
     """Number of features a frame: the ``input_size`` of the network behind."""
     if kind not in KINDS:
         raise RecipeError(f"features: {kind!r} is not one of {', '.join(KINDS)}.")
     return n_fft // 2 + 1 if kind == "log_spectrum" else n_mels
+
+
+class KeptFilterbank(Filterbank):
+    """SpeechBrain's mel filter bank, but its matrix is computed once, and not on the CPU in each call."""
+
+    matrix = None  # [bins, bands]
+
+    def _create_fbank_matrix(self, *central_and_band):
+        if self.matrix is None:
+            self.matrix = super()._create_fbank_matrix(*central_and_band)
+        return self.matrix
 
 
 class Features(torch.nn.Module):
@@ -49,6 +71,9 @@ class Features(torch.nn.Module):
         frames = dict(sample_rate=sample_rate, n_fft=n_fft, win_length=win_length, hop_length=hop_length)
         self.kind = kind
         self.transform = STFT(**frames) if kind == "log_spectrum" else Fbank(n_mels=n_mels, **frames)
+        if kind == "fbank":
+            self.transform.compute_fbanks.__class__ = KeptFilterbank
+            self.transform(torch.zeros(1, n_fft))  # its matrix
 
     def forward(self, wav):
         """[batch, samples] -> [batch, time, freq], always computed in 32 bit."""

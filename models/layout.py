@@ -62,6 +62,17 @@ class Bordered(torch.autograd.Function):
         return inner, None, None
 
 
+def with_border(x, time, freq):
+    """``bordered`` in the way that is fastest where x lies, with its gradient.
+
+    A GPU waits for its kernels' launches: PyTorch's one for such a border, with time and freq as two of three dimensions, in place of a dozen.
+    Its gradient adds up in any order, so that a strictly deterministic run takes the other way.
+    """
+    if x.device.type == "cuda" and not torch.are_deterministic_algorithms_enabled():
+        return torch.nn.functional.pad(x, (0, 0, freq, freq, time, time), mode="reflect")
+    return Bordered.apply(x, time, freq) if x.requires_grad else bordered(x, time, freq)
+
+
 class WideConvolution(torch.autograd.Function):
     """``conv2d`` in ``channels_last`` order, except for the weights' gradient.
 
@@ -111,7 +122,7 @@ def convolve(layer, x):
     """A ``speechbrain.nnet.CNN.Conv2d`` with "same" padding and odd kernel, on x [batch, time, freq, channels]."""
     x = x.unsqueeze(-1) if x.dim() == 3 else x  # the first layer's input has no channels
     kernel_freq, kernel_time = layer.kernel_size
-    x = (Bordered.apply if x.requires_grad else bordered)(x, kernel_time // 2, kernel_freq // 2)
+    x = with_border(x, kernel_time // 2, kernel_freq // 2)
     weight = layer.conv.weight.transpose(2, 3)  # [out, in, time, freq]
     return convolution(x, weight, layer.conv.bias, (layer.stride[1], layer.stride[0]))
 

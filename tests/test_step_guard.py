@@ -18,7 +18,7 @@ def step(guard, network, norm, loss=FINITE, patient=False):
     guard.begin(["u1", "u2"], network)
     network(torch.full((2, 2), float(norm)))
     guard.see_loss(loss)
-    return guard.allows(norm, patient)
+    return guard.allows(guard.read(norm), patient)
 
 
 def test_buffers_are_put_back(network):
@@ -53,5 +53,5 @@ def test_a_step_of_several_batches_names_and_restores_all(network):
     guard.begin(["u2"], network)
     network(torch.ones(2, 2))
     with pytest.raises(RecipeError, match="u1, u2"):
-        guard.allows(NOT)
+        guard.allows(guard.read(NOT))
     assert network.running_mean.isfinite().all() and network.num_batches_tracked == 0

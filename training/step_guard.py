@@ -1,6 +1,7 @@
 """Leaves out training steps whose loss or gradient is not finite, and stops a run that cannot get out of them."""
 
 import logging
+import math
 
 import torch
 
@@ -25,7 +26,7 @@ class StepGuard:
     def __init__(self, patience):
         self.patience = patience
         self.in_a_row = 0
-        self._ids, self._buffers, self._loss = [], [], None
+        self._ids, self._buffers, self._losses = [], [], []
 
     def begin(self, utterance_ids, modules):
         """Before a batch of a step: remember whom it is made of, and the buffers before its first batch."""
@@ -34,23 +35,28 @@ class StepGuard:
         self._ids += utterance_ids
 
     def see_loss(self, loss):
-        """Note a loss that is not finite: its gradient may be finite all the same."""
-        if not torch.isfinite(loss):
-            self._loss = float(loss)
+        """Keep a batch's loss, a scalar on its device: it may not be finite where its gradient is."""
+        self._losses.append(loss)
 
-    def allows(self, gradient_norm, patient=False):
-        """Whether the step may be made. RecipeError with the utterances when patience is at an end.
+    def read(self, gradient_norm):
+        """The gradient's length, a scalar on its device, as a number. The losses come with it: a GPU is waited for once a step."""
+        length, *losses = torch.stack([x.float() for x in (gradient_norm, *self._losses)]).tolist()
+        self._losses = [loss for loss in losses if not math.isfinite(loss)]
+        return length
+
+    def allows(self, length, patient=False):
+        """Whether a step along a gradient that long may be made. RecipeError with the utterances when patience is at an end.
 
         ``patient``: not to be counted, for a gradient scaler that is still looking for its scale.
         """
-        ids, loss, buffers = self._ids, self._loss, self._buffers
-        self._ids, self._loss, self._buffers = [], None, []
-        if loss is None and torch.isfinite(gradient_norm):
+        ids, losses, buffers = self._ids, self._losses, self._buffers
+        self._ids, self._losses, self._buffers = [], [], []
+        if not losses and math.isfinite(length):
             self.in_a_row = 0
             return True
         for buffer, before in buffers:
             buffer.copy_(before)
-        what = "gradient" if loss is None else f"loss ({loss})"
+        what = f"loss ({losses[-1]})" if losses else "gradient"
         logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named(ids))
         self.in_a_row += not patient
         if self.in_a_row > self.patience:

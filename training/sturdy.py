@@ -9,6 +9,7 @@ from speechbrain.utils.distributed import run_on_main
 from errors import RecipeError
 from training.bad_sound import BadUtterances
 from training.checkpoints import LOAD_ERRORS
+from training.compiling import compile_networks
 from training.ranks import Agreement
 from training.run_state import RunState
 from training.step_guard import StepGuard
@@ -52,6 +53,13 @@ class Sturdy:
                 f"{self.hparams.output_folder} holds a run with other modules, sizes or optimizer, which cannot be resumed:\n"
                 f"{str(error)[:400]}\nGive another --output_folder, or the settings of that run (its hyperparams.yaml)."
             ) from error
+
+    def _compile(self):
+        """As SpeechBrain, but in place and with open sizes."""
+        if not self.compile:
+            return super()._compile()
+        names = self.compile_module_keys or list(self.modules)
+        compile_networks(self.modules, names, self.compile_mode, self.compile_using_fullgraph)
 
     # Stopping in good order
 
@@ -108,6 +116,8 @@ class Sturdy:
 
     def on_fit_batch_start(self, batch, should_step):
         """Random numbers of a resumed epoch are put back here, behind those that the data loader drew."""
+        if self.compile:
+            torch.compiler.cudagraph_mark_step_begin()  # what earlier steps made may be written over
         self.state.restore_generators()
         self.guard.begin(list(batch.id), self.modules)
 
@@ -122,19 +132,16 @@ class Sturdy:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         longest = self.max_grad_norm if self.max_grad_norm > 0 else torch.inf
         norm = torch.nn.utils.clip_grad_norm_(parameters, longest).detach()
+        length = self.guard.read(norm)
         searching = self.scaler.is_enabled() and self.scaler.get_scale() > 1
-        allowed = self.guard.allows(norm, patient=searching)
+        allowed = self.guard.allows(length, patient=searching)
         if allowed or self.scaler.is_enabled():  # a scaler leaves the step out by itself
             self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
-        self.count_step(norm, longest, allowed)
-
-    def count_step(self, norm, longest, allowed):
-        """Length of the gradient and how often it was shortened or unusable, for the statistics."""
         self.state.terms.setdefault("gradient_norm", []).append(norm)
-        self.state.counts["clipped_steps"] += int(allowed and norm > longest)
+        self.state.counts["clipped_steps"] += int(allowed and length > longest)
         self.state.counts["skipped_steps"] += int(not allowed)
 
     def counted(self):

@@ -1,0 +1,71 @@
+"""On a GPU: the same training as on the CPU, and one wait a step. Without one all of it is left out, and says so."""
+
+import pytest
+import torch
+import tiny
+
+import train
+from benchmarks.waits import Waits
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+STAGES = list(tiny.STAGES)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """A folder with all stages' results, made on the CPU."""
+    tiny.home(tmp_path_factory.mktemp("gpu"))
+    for stage in STAGES:
+        assert tiny.run(stage, "--device=cpu") == 0
+    return tmp_path_factory
+
+
+def losses(stage, monkeypatch, *options):
+    """Training losses of the steps of a run."""
+    seen = []
+
+    class Watched(train.MimicBrain):
+        def fit_batch(self, batch):
+            seen.append(float(super().fit_batch(batch)))
+            return torch.tensor(seen[-1])
+
+    monkeypatch.setattr(train, "MimicBrain", Watched)
+    assert tiny.run(stage, f"--output_folder=again/{stage}{len(options)}", "--seed=1", *options) == 0
+    return torch.tensor(seen)
+
+
+@pytest.fixture
+def all_32_bits(monkeypatch):
+    """No TF32; the next run sets it anew."""
+    monkeypatch.setenv("SB_DISABLE_QUIRKS", "allow_tf32")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_gpu_learns_what_a_cpu_learns(earlier, stage, monkeypatch, all_32_bits):
+    options = ["--dropout=0.0", *(["--enhance_dropout=0.0"] if stage != "pretrain_perceptual" else [])]
+    on_gpu = losses(stage, monkeypatch, *options)
+    on_cpu = losses(stage, monkeypatch, *options, "--device=cpu")
+    assert torch.allclose(on_gpu, on_cpu, rtol=2e-3), (on_gpu, on_cpu)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_short_numbers_train(earlier, stage, precision, monkeypatch):
+    found = losses(stage, monkeypatch, f"--precision={precision}")
+    assert found.isfinite().all()
+
+
+def test_a_step_of_the_enhancer_waits_for_the_gpu_twice(earlier, monkeypatch):
+    steps = []
+
+    class Watched(train.MimicBrain):
+        def fit_batch(self, batch):
+            with Waits() as waits:
+                loss = super().fit_batch(batch)
+            steps.append(waits.found)
+            return loss
+
+    monkeypatch.setattr(train, "MimicBrain", Watched)
+    assert tiny.run("enhance_mimic", "--output_folder=waits") == 0
+    assert steps[-1].total() <= 2, steps[-1]  # the gradient's length with the loss, and SpeechBrain's copy of the loss

@@ -1,0 +1,30 @@
+"""SpeechBrain's ``--compile`` for networks that go on under their own names."""
+
+import torch
+
+from errors import RecipeError
+
+VARIANTS = 64  # of one function: SpeechBrain's layers share their ``forward``, which each network calls in its own way
+
+
+def compile_networks(modules, names, mode, fullgraph):
+    """Let TorchInductor compile networks in place: parameters keep their names, in checkpoints and for the next stage.
+
+    Arguments
+    ---------
+    modules : dict
+        Name -> network; one whose ``compile`` says so is compiled in parts.
+    names : list of str
+        Those to compile.
+    mode, fullgraph
+        As for ``torch.compile``. Sizes are left open, for lengths differ from batch to batch.
+    """
+    from torch._functorch import config  # takes seconds
+
+    unknown = sorted(set(names) - set(modules))
+    if unknown:
+        raise RecipeError(f"--compile_module_keys: {', '.join(unknown)} not among {', '.join(modules)}.")
+    torch._dynamo.config.recompile_limit = VARIANTS
+    config.donated_buffer = False  # a balanced loss passes a network backwards more than once
+    for name in names:
+        modules[name].compile(mode=mode, fullgraph=fullgraph, dynamic=True)
