@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -25,23 +26,33 @@ SHEETS = {"H200": 989, "H100": 989, "A100": 312, "L40": 181, "A10G": 70, "RTX 40
 FORWARD_AND_BACKWARD = 3  # a layer's gradients, of its input and of its weights, cost as much as its output each
 
 
+@dataclass
+class Figures:
+    """What a run tells: operations of an epoch, seconds and seconds of sound of another, waits for a GPU of a third, by place."""
+
+    operations: float = 0.0
+    seconds: float = 0.0
+    sound: float = 0.0
+    steps: int = 0
+    waits: Counter = field(default_factory=Counter)
+    device: str = "cpu"
+    precision: str = "fp32"
+    loss: float = 0.0
+
+    def rate(self):
+        """TFLOP/s."""
+        return self.operations / self.seconds / 1e12
+
+
 class Counted(train.MimicBrain):
     """Counts operations in the first epoch, measures the second, counts waits in the third."""
 
-    operations, seconds, steps, waits = 0.0, 0.0, 0, Counter()
+    figures = None
 
     def fit_batch(self, batch):
         """A step, under one of the counters in the first and third epoch."""
         epoch = self.hparams.epoch_counter.current
-        return {1: self.counting_operations, 2: super().fit_batch, 3: self.counting_waits}[epoch](batch)
-
-    def counting_waits(self, batch):
-        """A step in which the GPU's waits are counted."""
-        with Waits() as waits:
-            loss = super().fit_batch(batch)
-        Counted.waits += waits.found
-        Counted.steps += 1
-        return loss
+        return {1: self.counting_operations, 2: self.counting_sound, 3: self.counting_waits}[epoch](batch)
 
     def counting_operations(self, batch):
         """A step in which the operations are counted."""
@@ -50,20 +61,33 @@ class Counted(train.MimicBrain):
             loss = super().fit_batch(batch)
         for hook in hooks:
             hook.remove()
-        Counted.operations += counter.get_total_flops()
+        self.figures.operations += counter.get_total_flops()
         return loss
 
-    @staticmethod
-    def count_recurrent(layer, inputs, _output):
+    def counting_sound(self, batch):
+        """A step as it always is."""
+        self.figures.steps += 1
+        self.figures.sound += float(batch.noisy_sig.lengths.sum()) * batch.noisy_sig.data.shape[1] / self.hparams.sample_rate
+        return super().fit_batch(batch)
+
+    def counting_waits(self, batch):
+        """A step in which the waits are counted."""
+        with Waits() as waits:
+            loss = super().fit_batch(batch)
+        self.figures.waits += waits.found
+        return loss
+
+    def count_recurrent(self, layer, inputs, _output):
         """Add a recurrent layer's products, input [batch, time, dim] or packed."""
         data = inputs[0].data if isinstance(inputs[0], torch.nn.utils.rnn.PackedSequence) else inputs[0]
         frames, directions = data.numel() / data.shape[-1], 1 + layer.bidirectional
         widths = [layer.input_size] + [directions * layer.hidden_size] * (layer.num_layers - 1)
         products = sum(2 * GATES[type(layer)] * layer.hidden_size * (width + layer.hidden_size) for width in widths)
-        Counted.operations += FORWARD_AND_BACKWARD * directions * frames * products
+        self.figures.operations += FORWARD_AND_BACKWARD * directions * frames * products
 
     def on_stage_start(self, stage, epoch=None):
         """Start the watch."""
+        synchronize(self.device)
         self.since = time.perf_counter()
         super().on_stage_start(stage, epoch)
 
@@ -71,8 +95,8 @@ class Counted(train.MimicBrain):
         """Stop it when the device has done everything."""
         if stage == train.sb.Stage.TRAIN and epoch == 2:
             synchronize(self.device)
-            Counted.seconds = time.perf_counter() - self.since
-            Counted.where, Counted.used = self.device, self.precision
+            self.figures.seconds = time.perf_counter() - self.since
+            self.figures.device, self.figures.precision, self.figures.loss = str(self.device), self.precision, float(stage_loss)
         super().on_stage_end(stage, stage_loss, epoch)
 
 
@@ -109,35 +133,38 @@ def product_rate(device, precision, size=4096):
     return 2 * size**3 * repeats / (time.perf_counter() - begin) / 1e12
 
 
-def report():
+def report(found):
     """A line for each figure."""
-    rate, product = Counted.operations / Counted.seconds / 1e12, product_rate(Counted.where, Counted.used)
-    on_gpu = str(Counted.where).startswith("cuda")
+    product = product_rate(found.device, found.precision)
+    on_gpu = found.device.startswith("cuda")
     name = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}, {Counted.used}: {Counted.operations / 1e12:.3g} TFLOP in {Counted.seconds:.2f} s: {rate:.3g} TFLOP/s")
-    print(f"one large product: {product:.3g} TFLOP/s; the training reaches {100 * rate / product:.0f} % of it")
+    print(f"{name}, {found.precision}: {found.operations / 1e12:.3g} TFLOP in {found.seconds:.2f} s: {found.rate():.3g} TFLOP/s")
+    print(f"one large product: {product:.3g} TFLOP/s; the training reaches {100 * found.rate() / product:.0f} % of it")
     for card, peak in SHEETS.items():
         if on_gpu and card in name:
-            print(f"data sheet of {card}, bf16: {peak} TFLOP/s; the training reaches {100 * rate / peak:.1f} % of it")
-    if on_gpu:
-        print(f"{Counted.seconds / Counted.steps * 1000:.1f} ms a step, which waits {Counted.waits.total() / Counted.steps:.1f} times for the GPU")
-        for place, times in Counted.waits.most_common():
-            print(f"  {times / Counted.steps:.1f} x {place}")
+            print(f"data sheet of {card}, bf16: {peak} TFLOP/s; the training reaches {100 * found.rate() / peak:.1f} % of it")
+    print(f"{1000 * found.seconds / found.steps:.1f} ms a step, which waits {found.waits.total() / found.steps:.1f} times for a GPU")
+    for place, times in found.waits.most_common():
+        print(f"  {times / found.steps:.1f} x {place}")
+
+
+def measure(arguments):
+    """Train three epochs; (exit code, Figures)."""
+    Counted.figures, train.MimicBrain = Figures(), Counted
+    common = [*LEAN, "--number_of_epochs=3", "--valid_metrics=[]", "--test_metrics=[]", "--select_by=null"]
+    with tempfile.TemporaryDirectory() as folder:
+        return train.main(merged(arguments[:1], common, arguments[1:], [f"--output_folder={folder}"])), Counted.figures
 
 
 def main(arguments):
-    """Train three epochs and report."""
+    """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", help="hparams/<stage>.yaml")
     parser.add_argument("--utterances", type=int, default=64)
     options, overrides = parser.parse_known_args(arguments)
-    train.MimicBrain = Counted
-    with tempfile.TemporaryDirectory() as folder:
-        size = f"--debug_utterances={options.utterances}"
-        common = [options.stage, *LEAN, size, "--number_of_epochs=3", "--valid_metrics=[]", "--test_metrics=[]", "--select_by=null"]
-        code = train.main(merged(common, overrides, [f"--output_folder={folder}"]))
+    code, found = measure([options.stage, f"--debug_utterances={options.utterances}", *overrides])
     if code == 0:
-        report()
+        report(found)
     return code
 
 

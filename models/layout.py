@@ -17,8 +17,23 @@ WIDE = 64  # channels; with fewer, copies and transforms cost what they gain
 
 
 def mirrored(size, count):
-    """Pairs of a place in a border of ``size`` on either side of ``count`` rows, and the row that it reflects."""
-    return [pair for i in range(1, size + 1) for pair in ((size - i, i), (size + count - 1 + i, count - 1 - i))]
+    """Pairs of places in the borders of ``size`` around ``count`` rows, and the rows that these reflect, as slices.
+
+    A place on one side and its twin on the other make one slice: a GPU, and small networks, wait for launches more than for copies.
+    """
+    pairs = []
+    for i in range(1, size + 1):
+        (left, near), (right, far) = (size - i, i), (size + count - 1 + i, count - 1 - i)
+        if near < far:
+            pairs.append((slice(left, right + 1, right - left), slice(near, far + 1, far - near)))
+        else:
+            pairs += [(slice(place, place + 1), slice(row, row + 1)) for place, row in ((left, near), (right, far))]
+    return pairs
+
+
+def moved(rows, by):
+    """A slice, so many places further on."""
+    return slice(rows.start + by, rows.stop + by, rows.step)
 
 
 def bordered(x, time, freq):
@@ -28,10 +43,10 @@ def bordered(x, time, freq):
         raise ValueError(f"A border of {time} x {freq} cannot be reflected from {frames} frames x {bands} bands.")
     y = x.new_empty(batch, frames + 2 * time, bands + 2 * freq, channels)
     y[:, time : time + frames, freq : freq + bands] = x
-    for place, row in mirrored(time, frames):
-        y[:, place].copy_(y[:, time + row])
-    for place, row in mirrored(freq, bands):
-        y[:, :, place].copy_(y[:, :, freq + row])
+    for places, rows in mirrored(time, frames):
+        y[:, places].copy_(y[:, moved(rows, time)])
+    for places, rows in mirrored(freq, bands):
+        y[:, :, places].copy_(y[:, :, moved(rows, freq)])
     return y
 
 
@@ -53,22 +68,18 @@ class Bordered(torch.autograd.Function):
         time, freq, frames, bands = ctx.sizes
         frame_range, band_range = slice(time, time + frames), slice(freq, freq + bands)
         inner = slope[:, frame_range, band_range].contiguous()
-        for place, row in mirrored(freq, bands):
-            inner[:, :, row] += slope[:, frame_range, place]
-        for place, row in mirrored(time, frames):
-            inner[:, row] += slope[:, place, band_range]
-            for corner, band in mirrored(freq, bands):
-                inner[:, row, band] += slope[:, place, corner]
+        for places, rows in mirrored(freq, bands):
+            inner[:, :, rows] += slope[:, frame_range, places]
+        for places, rows in mirrored(time, frames):
+            inner[:, rows] += slope[:, places, band_range]
+            for corners, corner_bands in mirrored(freq, bands):
+                inner[:, rows, corner_bands] += slope[:, places, corners]
         return inner, None, None
 
 
 def with_border(x, time, freq):
-    """``bordered`` in the way that is fastest where x lies, with its gradient.
-
-    A GPU waits for its kernels' launches: PyTorch's one for such a border, with time and freq as two of three dimensions, in place of a dozen.
-    Its gradient adds up in any order, so that a strictly deterministic run takes the other way.
-    """
-    if x.device.type == "cuda" and not torch.are_deterministic_algorithms_enabled():
+    """``bordered``, with a gradient where one is wanted; in a compiled graph the plain way, which a compiler makes part of its kernels."""
+    if torch.compiler.is_compiling():
         return torch.nn.functional.pad(x, (0, 0, freq, freq, time, time), mode="reflect")
     return Bordered.apply(x, time, freq) if x.requires_grad else bordered(x, time, freq)
 

@@ -38,7 +38,6 @@ def spectral_distance(enhanced_features, clean_features, lens, kind="mse"):
 
 def connectionist(log_probs, tokens, lens, token_lens, blank_index=0):
     """CTC (Graves et al. 2006) of log posteriors [batch, time, n] and tokens [batch, length]. Scalar."""
-    lens, token_lens = torch.stack([lens, token_lens]).cpu()  # PyTorch wants them there, and would wait for a GPU once for each
     return ctc_loss(log_probs, tokens, lens, token_lens, blank_index)
 
 

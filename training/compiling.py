@@ -7,7 +7,7 @@ from errors import RecipeError
 VARIANTS = 64  # of one function: SpeechBrain's layers share their ``forward``, which each network calls in its own way
 
 
-def compile_networks(modules, names, mode, fullgraph):
+def compile_networks(modules, names, mode, fullgraph, dynamic):
     """Let TorchInductor compile networks in place: parameters keep their names, in checkpoints and for the next stage.
 
     Arguments
@@ -16,8 +16,8 @@ def compile_networks(modules, names, mode, fullgraph):
         Name -> network; one whose ``compile`` says so is compiled in parts.
     names : list of str
         Those to compile.
-    mode, fullgraph
-        As for ``torch.compile``. Sizes are left open, for lengths differ from batch to batch.
+    mode, fullgraph, dynamic
+        As for ``torch.compile``; ``dynamic`` None leaves those sizes open that have changed once, as lengths do.
     """
     from torch._functorch import config  # takes seconds
 
@@ -27,4 +27,4 @@ def compile_networks(modules, names, mode, fullgraph):
     torch._dynamo.config.recompile_limit = VARIANTS
     config.donated_buffer = False  # a balanced loss passes a network backwards more than once
     for name in names:
-        modules[name].compile(mode=mode, fullgraph=fullgraph, dynamic=True)
+        modules[name].compile(mode=mode, fullgraph=fullgraph, dynamic=dynamic)

@@ -55,11 +55,11 @@ class Sturdy:
             ) from error
 
     def _compile(self):
-        """As SpeechBrain, but in place and with open sizes."""
+        """As SpeechBrain, but in place."""
         if not self.compile:
             return super()._compile()
-        names = self.compile_module_keys or list(self.modules)
-        compile_networks(self.modules, names, self.compile_mode, self.compile_using_fullgraph)
+        names, dynamic = self.compile_module_keys or list(self.modules), self.compile_using_dynamic_shape_tracing or None
+        compile_networks(self.modules, names, self.compile_mode, self.compile_using_fullgraph, dynamic)
 
     # Stopping in good order
 
