@@ -384,7 +384,17 @@ def dataio_prep(hparams, tokens):
     options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
     if hparams["batch_seconds"]:
         options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])}
-    return train, valid, test, {**options, "num_workers": hparams["num_workers"]}
+    return train, valid, test, {**options, **loading(hparams["num_workers"])}
+
+
+def loading(num_workers):
+    """Loader options of so many processes that load data.
+
+    They are started once, before the networks have memory: each page that a later process shares costs a fault when it is written. The numbers
+    that PyTorch draws for them are not those of the training, which would differ after a resumption.
+    """
+    options = {"persistent_workers": True, "generator": torch.Generator()} if num_workers else {}
+    return {"num_workers": num_workers, **options}
 
 
 def prepare_data(hparams):
