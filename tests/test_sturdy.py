@@ -122,6 +122,15 @@ def test_patience_ends_with_the_utterances_named(place, monkeypatch, capsys, pre
     assert "2 steps in a row" in told and any(name in told for name in names)
 
 
+def test_loading_processes_change_no_number_of_a_resumed_run(place):
+    options = ["--num_workers=1", "--dropout=0.3", "--lr_schedule=constant"]
+    assert run("pretrain_perceptual", *options, "--output_folder=whole") == 0
+    for epochs in (1, 2):
+        assert run("pretrain_perceptual", *options, "--output_folder=parts", f"--number_of_epochs={epochs}") == 0
+    whole, parts = ((place / folder / "train_log.txt").read_text().splitlines() for folder in ("whole", "parts"))
+    assert whole[1].startswith("epoch: 2") and whole[1] in parts
+
+
 def damaged_copy(place):
     """Manifests of the reference run in which three training utterances are bad; returns options and names."""
     folder = place / "results/pretrain_perceptual/1/manifests"
