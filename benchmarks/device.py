@@ -3,7 +3,7 @@
     PYTHONPATH=. python benchmarks/device.py [--utterances=240] [--batches 8 32] [--precisions fp32 bf16] [--key=value ...]
 
 Plain is that of ``benchmarks/step.py``, which measures validation and test too, each run in a process of its own; on a machine
-that is lent by the minute this one takes a third of the time. The published sizes are the default. Each row's second epoch is timed;
+that is paid by the minute this one takes a third of the time. It is for GPUs: on a CPU, memory that one way keeps serves the other. The published sizes are the default. Each row's second epoch is timed;
 the first counts operations, the third the waits for a GPU (``benchmarks/throughput.py``).
 """
 
@@ -76,7 +76,7 @@ def main(arguments):
                     continue
                 plain = plain or found.sound / found.seconds
                 print(row(stage, name, own, found, plain), flush=True)
-                common = merged([*common[:1]], common[1:], ["--skip_prep=True"])
+                common = [*common, "--skip_prep=True"]  # the manifests are there
     if torch.cuda.is_available():
         print("One large product, TFLOP/s:", {precision: round(product_rate("cuda", precision)) for precision in options.precisions})
     return failed

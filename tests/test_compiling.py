@@ -10,6 +10,7 @@ def compiled(monkeypatch, tmp_path):
     """What was given to ``torch.compile``, which gives it back."""
     calls = []
     monkeypatch.setattr(torch, "compile", lambda function, **how: calls.append(how) or function)
+    monkeypatch.chdir(tmp_path)  # and back
     tiny.home(tmp_path)
     return calls
 
@@ -21,7 +22,7 @@ def test_a_compiled_enhancer_is_handed_over_under_its_own_names(compiled):
     assert tiny.run("enhance_mimic", *options, "--output_folder=again", "--compile") == 0
     again = torch.load("again/enhance_model.ckpt")
     assert all(torch.equal(plain[name], again[name]) for name in plain.keys() | again.keys())
-    assert len(compiled) == 4 and all(how["dynamic"] is None for how in compiled)  # mask's CNN and DNN, the judge's blocks
+    assert len(compiled) == 4 and all(how["dynamic"] is False for how in compiled)  # mask's CNN and DNN, the judge's blocks
 
 
 def test_a_wrong_name_is_told_with_the_right_ones(compiled, capsys):

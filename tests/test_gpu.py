@@ -1,8 +1,10 @@
-"""On a GPU: the same training as on the CPU, and one wait a step. Without one all of it is left out, and says so."""
+"""On a GPU: the same training as on the CPU, and two waits a step. Without one, all of it is left out, and says so."""
+
+import os
 
 import pytest
-import torch
 import tiny
+import torch
 
 import train
 from benchmarks.waits import Waits
@@ -14,10 +16,12 @@ STAGES = list(tiny.STAGES)
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory):
     """A folder with all stages' results, made on the CPU."""
+    before = os.getcwd()
     tiny.home(tmp_path_factory.mktemp("gpu"))
     for stage in STAGES:
         assert tiny.run(stage, "--device=cpu") == 0
-    return tmp_path_factory
+    yield
+    os.chdir(before)
 
 
 def losses(stage, monkeypatch, *options):

@@ -1,10 +1,6 @@
 """SpeechBrain's ``--compile`` for networks that go on under their own names."""
 
-import torch
-
 from errors import RecipeError
-
-VARIANTS = 64  # of one function: SpeechBrain's layers share their ``forward``, which each network calls in its own way
 
 
 def compile_networks(modules, names, mode, fullgraph, dynamic):
@@ -17,14 +13,13 @@ def compile_networks(modules, names, mode, fullgraph, dynamic):
     names : list of str
         Those to compile.
     mode, fullgraph, dynamic
-        As for ``torch.compile``; ``dynamic`` None leaves those sizes open that have changed once, as lengths do.
+        As for ``torch.compile``.
     """
     from torch._functorch import config  # takes seconds
 
     unknown = sorted(set(names) - set(modules))
     if unknown:
         raise RecipeError(f"--compile_module_keys: {', '.join(unknown)} not among {', '.join(modules)}.")
-    torch._dynamo.config.recompile_limit = VARIANTS
     config.donated_buffer = False  # a balanced loss passes a network backwards more than once
     for name in names:
         modules[name].compile(mode=mode, fullgraph=fullgraph, dynamic=dynamic)

@@ -58,7 +58,7 @@ class Sturdy:
         """As SpeechBrain, but in place."""
         if not self.compile:
             return super()._compile()
-        names, dynamic = self.compile_module_keys or list(self.modules), self.compile_using_dynamic_shape_tracing or None
+        names, dynamic = self.compile_module_keys or list(self.modules), self.compile_using_dynamic_shape_tracing
         compile_networks(self.modules, names, self.compile_mode, self.compile_using_fullgraph, dynamic)
 
     # Stopping in good order
@@ -116,8 +116,6 @@ class Sturdy:
 
     def on_fit_batch_start(self, batch, should_step):
         """Random numbers of a resumed epoch are put back here, behind those that the data loader drew."""
-        if self.compile:
-            torch.compiler.cudagraph_mark_step_begin()  # what earlier steps made may be written over
         self.state.restore_generators()
         self.guard.begin(list(batch.id), self.modules)
 
