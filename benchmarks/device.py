@@ -45,11 +45,10 @@ def run(stage, way, options):
 
 
 def row(stage, way, options, found, plain):
-    """A line of the table; ``plain``: seconds of sound a second of the plain way."""
+    """A line of the table; ``plain``: the plain way's seconds of sound a second."""
     size = next(option.split("=")[1] for option in options if option.startswith("--batch_size"))
     memory = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else float("nan")
-    speed = found.sound / found.seconds
-    cells = [stage, way, found.precision, size, f"{1000 * found.seconds / found.steps:.1f}", f"{speed:.0f}", f"{speed / plain:.2f}"]
+    cells = [stage, way, found.precision, size, f"{1000 * found.seconds / found.steps:.1f}", f"{found.speed():.0f}", f"{found.speed() / plain:.2f}"]
     cells += [f"{found.rate():.3g}", f"{found.waits.total() / found.steps:.1f}", f"{memory:.1f}", f"{found.loss:.4g}"]
     return f"| {' | '.join(cells)} |"
 
@@ -68,13 +67,13 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as manifests:
         common = ["--preset=published", f"--debug_utterances={options.utterances}", f"--manifest_folder={manifests}", *overrides]
         for stage in options.stages:
-            plain = None
+            plain = float("nan")
             for name, own in ways(options.batches, options.precisions):
                 code, found = run(stage, name, [*common, *own])
                 if code:
                     failed = code
                     continue
-                plain = plain or found.sound / found.seconds
+                plain = found.speed() if name == "plain" else plain
                 print(row(stage, name, own, found, plain), flush=True)
                 common = [*common, "--skip_prep=True"]  # the manifests are there
     if torch.cuda.is_available():

@@ -43,6 +43,10 @@ class Figures:
         """TFLOP/s."""
         return self.operations / self.seconds / 1e12
 
+    def speed(self):
+        """Seconds of sound a second."""
+        return self.sound / self.seconds
+
 
 class Counted(train.MimicBrain):
     """Counts operations in the first epoch, measures the second, counts waits in the third."""
