@@ -11,77 +11,10 @@ from speechbrain.nnet.CNN import Conv2d
 from speechbrain.nnet.normalization import BatchNorm2d
 from speechbrain.nnet.pooling import Pooling1d
 
+from models.borders import with_border
 from models.winograd import Winograd
 
 WIDE = 64  # channels; with fewer, copies and transforms cost what they gain
-
-
-def mirrored(size, count):
-    """Pairs of places in the borders of ``size`` around ``count`` rows, and the rows that these reflect, as slices.
-
-    A place on one side and its twin on the other make one slice: a GPU, and small networks, wait for launches more than for copies.
-    """
-    pairs = []
-    for i in range(1, size + 1):
-        (left, near), (right, far) = (size - i, i), (size + count - 1 + i, count - 1 - i)
-        if near < far:
-            pairs.append((slice(left, right + 1, right - left), slice(near, far + 1, far - near)))
-        else:
-            pairs += [(slice(place, place + 1), slice(row, row + 1)) for place, row in ((left, near), (right, far))]
-    return pairs
-
-
-def moved(rows, by):
-    """A slice, so many places further on."""
-    return slice(rows.start + by, rows.stop + by, rows.step)
-
-
-def bordered(x, time, freq):
-    """x [batch, time, freq, channels] with so many reflected rows on either side of time and freq."""
-    batch, frames, bands, channels = x.shape
-    if frames <= time or bands <= freq:
-        raise ValueError(f"A border of {time} x {freq} cannot be reflected from {frames} frames x {bands} bands.")
-    y = x.new_empty(batch, frames + 2 * time, bands + 2 * freq, channels)
-    y[:, time : time + frames, freq : freq + bands] = x
-    for places, rows in mirrored(time, frames):
-        y[:, places].copy_(y[:, moved(rows, time)])
-    for places, rows in mirrored(freq, bands):
-        y[:, :, places].copy_(y[:, :, moved(rows, freq)])
-    return y
-
-
-class Bordered(torch.autograd.Function):
-    """``bordered`` whose gradient is summed in one copy; autograd's own makes one for each slice."""
-
-    @staticmethod
-    def forward(ctx, x, time, freq):
-        """As ``bordered``."""
-        ctx.sizes = time, freq, x.shape[1], x.shape[2]
-        return bordered(x, time, freq)
-
-    @staticmethod
-    def backward(ctx, slope):
-        """Each border's gradient goes to the row that it reflects.
-
-        The result has no gaps in memory: behind them, BatchNorm's gradient would take five times as long.
-        """
-        time, freq, frames, bands = ctx.sizes
-        frame_range, band_range = slice(time, time + frames), slice(freq, freq + bands)
-        inner = slope[:, frame_range, band_range].contiguous()
-        for places, rows in mirrored(freq, bands):
-            inner[:, :, rows] += slope[:, frame_range, places]
-        for places, rows in mirrored(time, frames):
-            inner[:, rows] += slope[:, places, band_range]
-            for corners, corner_bands in mirrored(freq, bands):
-                inner[:, rows, corner_bands] += slope[:, places, corners]
-        return inner, None, None
-
-
-def with_border(x, time, freq):
-    """``bordered``, with a gradient where one is wanted; in a compiled graph the plain way, which a compiler makes part of its kernels."""
-    if torch.compiler.is_compiling():
-        return torch.nn.functional.pad(x, (0, 0, freq, freq, time, time), mode="reflect")
-    return Bordered.apply(x, time, freq) if x.requires_grad else bordered(x, time, freq)
 
 
 class WideConvolution(torch.autograd.Function):
@@ -114,13 +47,14 @@ class WideConvolution(torch.autograd.Function):
 
 
 def convolution(x, weight, bias, stride):
-    """x [batch, time, freq, in] with its borders, weight [out, in, time, freq] -> [batch, time', freq', out]"""
-    image = x.permute(0, 3, 1, 2)  # in ``channels_last`` order
-    if not is_wide(x, weight):
-        return torch.nn.functional.conv2d(image, weight, bias, stride=stride).permute(0, 2, 3, 1)
-    if stride == (1, 1) and weight.shape[2:] == (3, 3):
+    """x [batch, time, freq, in] in a reflected border, weight [out, in, time, freq] -> [batch, time', freq', out]"""
+    wide, (time, freq) = is_wide(x, weight), weight.shape[2:]
+    if wide and stride == (1, 1) and (time, freq) == (3, 3):
         return Winograd.apply(x, weight, bias)
-    return WideConvolution.apply(image, weight, bias, stride).permute(0, 2, 3, 1)
+    image = with_border(x, time // 2, freq // 2).permute(0, 3, 1, 2)  # in ``channels_last`` order
+    if wide:
+        return WideConvolution.apply(image, weight, bias, stride).permute(0, 2, 3, 1)
+    return torch.nn.functional.conv2d(image, weight, bias, stride=stride).permute(0, 2, 3, 1)
 
 
 def is_wide(x, weight):
@@ -132,8 +66,6 @@ def is_wide(x, weight):
 def convolve(layer, x):
     """A ``speechbrain.nnet.CNN.Conv2d`` with "same" padding and odd kernel, on x [batch, time, freq, channels]."""
     x = x.unsqueeze(-1) if x.dim() == 3 else x  # the first layer's input has no channels
-    kernel_freq, kernel_time = layer.kernel_size
-    x = with_border(x, kernel_time // 2, kernel_freq // 2)
     weight = layer.conv.weight.transpose(2, 3)  # [out, in, time, freq]
     return convolution(x, weight, layer.conv.bias, (layer.stride[1], layer.stride[0]))
 

@@ -8,7 +8,8 @@ from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
 from speechbrain.nnet.RNN import LSTM
 
-from models.layout import WIDE, Bordered, WideConvolution, convolution, is_wide, without_copies
+from models.borders import Bordered, bordered
+from models.layout import WIDE, WideConvolution, convolution, is_wide, without_copies
 from models.winograd import Winograd
 
 
@@ -52,6 +53,10 @@ def test_gradient_of_a_border_is_that_of_reflection_and_has_no_gaps_in_memory(ti
     slopes = [torch.autograd.grad((y * weights).sum(), x)[0] for y in (reflected, ours)]
     torch.testing.assert_close(*slopes)
     assert slopes[1].is_contiguous()
+    roomy = bordered(x.detach(), time, freq, room=(2, 1))
+    assert roomy.shape[1:3] == (ours.shape[1] + 2, ours.shape[2] + 1)
+    torch.testing.assert_close(roomy[:, :-2, :-1], ours.detach())
+    assert not roomy[:, -2:].any() and not roomy[:, :, -1:].any()
 
 
 @pytest.mark.parametrize("wanted", [(True, True, True), (False, True, True), (True, False, False)])
@@ -70,14 +75,15 @@ def test_gradients_of_a_wide_convolution_are_those_of_any(wanted, stride, way):
 
 
 def plainly(x, weight, bias, stride):
-    """``conv2d`` of x [batch, time, freq, in]."""
-    return torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), weight, bias, stride=stride).permute(0, 2, 3, 1)
+    """``conv2d`` of x [batch, time, freq, in] in its reflected border."""
+    image = torch.nn.functional.pad(x.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="reflect")
+    return torch.nn.functional.conv2d(image, weight, bias, stride=stride).permute(0, 2, 3, 1)
 
 
-@pytest.mark.parametrize("time, freq", [(1, 1), (4, 8), (6, 3), (41, 70)])
+@pytest.mark.parametrize("time, freq", [(2, 2), (4, 8), (6, 3), (41, 70)])
 def test_winograd_is_a_convolution_to_the_last_digits_of_64_bit(time, freq):
     torch.manual_seed(1)
-    x, weight = torch.randn(2, time + 2, freq + 2, 3).double(), torch.randn(5, 3, 3, 3).double()
+    x, weight = torch.randn(2, time, freq, 3).double(), torch.randn(5, 3, 3, 3).double()
     x, weight, bias = (leaf.requires_grad_() for leaf in (x, weight, torch.randn(5).double()))
     ours, plain = Winograd.apply(x, weight, bias), plainly(x, weight, bias, (1, 1))
     torch.testing.assert_close(ours, plain)
