@@ -12,48 +12,19 @@ from speechbrain.nnet.normalization import BatchNorm2d
 from speechbrain.nnet.pooling import Pooling1d
 
 from models.borders import with_border
+from models.halving import Halving
 from models.winograd import Winograd
 
 WIDE = 64  # channels; with fewer, copies and transforms cost what they gain
-
-
-class WideConvolution(torch.autograd.Function):
-    """``conv2d`` in ``channels_last`` order, except for the weights' gradient.
-
-    With many channels a CPU is faster at that in the other order, copies included.
-    """
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, stride):
-        """x [batch, in, time, freq], weight [out, in, time, freq] -> [batch, out, time, freq]"""
-        ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.biases = stride, None if bias is None else list(bias.shape)
-        return torch.nn.functional.conv2d(x, weight, bias, stride=stride)
-
-    @staticmethod
-    def backward(ctx, slope):
-        """Gradients of x, weight and bias, as far as they are wanted."""
-        x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad[:3]
-        geometry = (ctx.biases, ctx.stride, (0, 0), (1, 1), False, (0, 0), 1)  # padding, dilation, not transposed, groups
-        gradients = torch.ops.aten.convolution_backward
-        found = [None, None, None]
-        if of_x:
-            found[0] = gradients(slope, x, weight, *geometry, (True, False, False))[0]
-        if of_weight or of_bias:
-            rows = (tensor.contiguous() for tensor in (slope, x, weight))
-            found[1:] = gradients(*rows, *geometry, (False, of_weight, of_bias))[1:]
-        return *found, None
+WAYS = {(1, 1): Winograd, (1, 2): Halving}  # for many channels, by stride (time, freq)
 
 
 def convolution(x, weight, bias, stride):
     """x [batch, time, freq, in] in a reflected border, weight [out, in, time, freq] -> [batch, time', freq', out]"""
-    wide, (time, freq) = is_wide(x, weight), weight.shape[2:]
-    if wide and stride == (1, 1) and (time, freq) == (3, 3):
-        return Winograd.apply(x, weight, bias)
+    if is_wide(x, weight) and weight.shape[2:] == (3, 3) and stride in WAYS:
+        return WAYS[stride].apply(x, weight, bias)
+    time, freq = weight.shape[2:]
     image = with_border(x, time // 2, freq // 2).permute(0, 3, 1, 2)  # in ``channels_last`` order
-    if wide:
-        return WideConvolution.apply(image, weight, bias, stride).permute(0, 2, 3, 1)
     return torch.nn.functional.conv2d(image, weight, bias, stride=stride).permute(0, 2, 3, 1)
 
 

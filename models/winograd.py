@@ -102,10 +102,15 @@ def transformed_kernel(weight):
     return on_both_axes(transforms(weight.dtype)[2], weight)
 
 
-def pieces(rows, columns, channels):
-    """(first, last) rows of tiles of pieces that stay in the cache, yet are worth reading the kernel."""
-    step = max(1, round(max(64, channels / 2) / columns))
+def pieces(rows, columns, wanted):
+    """(first, last) rows of tiles of pieces with about so many tiles."""
+    step = max(1, round(wanted / columns))
     return [(first, min(first + step, rows)) for first in range(0, rows, step)]
+
+
+def worth(channels):
+    """So many tiles stay in the cache, yet are worth reading the kernel."""
+    return max(64, channels / 2)
 
 
 def correlate(x, kernel, bias, time, freq):
@@ -113,7 +118,7 @@ def correlate(x, kernel, bias, time, freq):
     to_image, to_result, _ = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], len(bias)
     y, cut = x.new_empty(len(x), time, freq, outputs), windows(x, OUTSIDE, rows, columns)
-    for first, last in pieces(rows, columns, inputs):
+    for first, last in pieces(rows, columns, worth(inputs)):
         image, result = Tiles(to_image, last - first, columns, inputs), Tiles(to_result, last - first, columns, outputs)
         for window, found in zip(cut[:, first:last], y[:, INSIDE * first : INSIDE * last]):
             image.places.copy_(window)
@@ -130,7 +135,7 @@ def slope_of_weight(x, slope, time, freq):
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], slope.shape[3]
     total = x.new_zeros(OUTSIDE, OUTSIDE, whole_vectors(inputs), whole_vectors(outputs))
     cut, cut_slopes = windows(x, OUTSIDE, rows, columns), windows(slope, INSIDE, rows, columns)
-    for first, last in pieces(rows, columns, inputs):
+    for first, last in pieces(rows, columns, worth(inputs)):
         image, result = Tiles(to_image, last - first, columns, inputs), Tiles(to_result.T, last - first, columns, outputs)
         for window, slope_window in zip(cut[:, first:last], cut_slopes[:, first:last]):
             image.places.copy_(window)

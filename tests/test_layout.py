@@ -9,7 +9,8 @@ from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
 from speechbrain.nnet.RNN import LSTM
 
 from models.borders import Bordered, bordered
-from models.layout import WIDE, WideConvolution, convolution, is_wide, without_copies
+from models.halving import Halving
+from models.layout import WIDE, convolution, is_wide, without_copies
 from models.winograd import Winograd
 
 
@@ -60,7 +61,7 @@ def test_gradient_of_a_border_is_that_of_reflection_and_has_no_gaps_in_memory(ti
 
 
 @pytest.mark.parametrize("wanted", [(True, True, True), (False, True, True), (True, False, False)])
-@pytest.mark.parametrize("stride, way", [((1, 1), Winograd), ((1, 2), WideConvolution)])
+@pytest.mark.parametrize("stride, way", [((1, 1), Winograd), ((1, 2), Halving)])
 def test_gradients_of_a_wide_convolution_are_those_of_any(wanted, stride, way):
     torch.manual_seed(1)
     leaves = [torch.randn(2, 23, 9, WIDE), torch.randn(WIDE, WIDE, 3, 3) / WIDE**0.5, torch.randn(WIDE)]
@@ -81,11 +82,12 @@ def plainly(x, weight, bias, stride):
 
 
 @pytest.mark.parametrize("time, freq", [(2, 2), (4, 8), (6, 3), (41, 70)])
-def test_winograd_is_a_convolution_to_the_last_digits_of_64_bit(time, freq):
+@pytest.mark.parametrize("stride, way", [((1, 1), Winograd), ((1, 2), Halving)])
+def test_fewer_multiplications_give_the_last_digits_of_64_bit(stride, way, time, freq):
     torch.manual_seed(1)
     x, weight = torch.randn(2, time, freq, 3).double(), torch.randn(5, 3, 3, 3).double()
     x, weight, bias = (leaf.requires_grad_() for leaf in (x, weight, torch.randn(5).double()))
-    ours, plain = Winograd.apply(x, weight, bias), plainly(x, weight, bias, (1, 1))
+    ours, plain = way.apply(x, weight, bias), plainly(x, weight, bias, stride)
     torch.testing.assert_close(ours, plain)
     for found, expected in zip(*(torch.autograd.grad(y.sin().sum(), (x, weight, bias)) for y in (ours, plain))):
         torch.testing.assert_close(found, expected)
