@@ -23,6 +23,17 @@ def moved(rows, by):
     return slice(rows.start + by, rows.stop + by, rows.step)
 
 
+def framed(x, before, behind):
+    """x [batch, time, freq, channels] with so many frames and bands of 0, (time, freq), before and behind it."""
+    (top, left), (bottom, right), (batch, frames, bands, channels) = before, behind, x.shape
+    y = x.new_empty(batch, top + frames + bottom, left + bands + right, channels)
+    inner = y[:, top : top + frames]
+    for margin in (y[:, :top], y[:, top + frames :], inner[:, :, :left], inner[:, :, left + bands :]):
+        margin.zero_()
+    inner[:, :, left : left + bands] = x
+    return y
+
+
 def bordered(x, time, freq, room=(0, 0)):
     """x [batch, time, freq, channels] with so many reflected rows on either side of time and freq.
 
@@ -31,9 +42,11 @@ def bordered(x, time, freq, room=(0, 0)):
     batch, frames, bands, channels = x.shape
     if frames <= time or bands <= freq:
         raise ValueError(f"A border of {time} x {freq} cannot be reflected from {frames} frames x {bands} bands.")
-    shape = batch, frames + 2 * time + room[0], bands + 2 * freq + room[1], channels
-    y = x.new_zeros(shape) if any(room) else x.new_empty(shape)
-    y[:, time : time + frames, freq : freq + bands] = x
+    if any(room):
+        y = framed(x, (time, freq), (time + room[0], freq + room[1]))
+    else:
+        y = x.new_empty(batch, frames + 2 * time, bands + 2 * freq, channels)
+        y[:, time : time + frames, freq : freq + bands] = x
     for places, rows in mirrored(time, frames):
         y[:, places].copy_(y[:, moved(rows, time)])
     for places, rows in mirrored(freq, bands):

@@ -6,7 +6,7 @@ are a matrix for that column, and its third one another for the first half of th
 
 import torch
 
-from models.borders import bordered, folded
+from models.borders import bordered, folded, framed
 from models.winograd import INSIDE, OUTSIDE, count_tiles, missing, pieces, transforms
 
 WORTH = 256  # so many columns of a row of tiles stay in the cache, yet are worth reading the kernel
@@ -105,7 +105,7 @@ class Halving(torch.autograd.Function):
         of_x, of_weight, of_bias = ctx.needs_input_grad
         batch, time, bands, _ = slope.shape
         inputs, found = weight.shape[1], [None, None, None]
-        around = torch.nn.functional.pad(slope, (0, 0, 1, 0, 2, 2 + missing(time + 2)))  # the gradient of a column's result is one column further on
+        around = framed(slope, (2, 1), (2 + missing(time + 2), 0))  # the gradient of a column's result is one column further on
         if of_x:
             of_column, of_next = (kernel.transpose(1, 2).contiguous() for kernel in transformed_kernel(weight.flip(2)))
 

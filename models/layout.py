@@ -6,6 +6,7 @@ two sides of their kernels exchanged, give the same result.
 """
 
 import torch
+from speechbrain.lobes.models.CRDNN import CNN_Block
 from speechbrain.lobes.models.EnhanceResnet import ConvBlock
 from speechbrain.nnet.CNN import Conv2d
 from speechbrain.nnet.normalization import BatchNorm2d
@@ -96,4 +97,8 @@ def without_copies(module):
             layer.__class__ = FrequencyPooling
         elif type(layer) is ConvBlock:
             layer.__class__ = WeighedConvBlock
+        elif type(layer) is CNN_Block:
+            for activation in (layer.act_1, layer.act_2):  # nothing else reads their input, a LayerNorm's output
+                if isinstance(activation, (torch.nn.LeakyReLU, torch.nn.ReLU)):
+                    activation.inplace = True
     return module

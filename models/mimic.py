@@ -5,6 +5,7 @@ import torch
 from models.losses import distance_of, frame_mask, masked_mean
 
 FORMS = ("raw", "standardised", "unit_norm")
+SMALLEST = 1e-12  # length of a vector that has a direction
 
 
 def channel_deviation(x, lens, floor=1e-4):
@@ -15,6 +16,30 @@ def channel_deviation(x, lens, floor=1e-4):
     mean = (x * mask).sum(dim=dims, keepdim=True) / count
     variance = ((x - mean).square() * mask).sum(dim=dims, keepdim=True) / count
     return variance.sqrt().clamp(min=floor)
+
+
+class UnitDistance(torch.autograd.Function):
+    """Mean squared distance of vectors x and y [..., channels], each scaled to length 1 (or left at 0): [..., 1]
+
+    By their cosine, which takes a third of the passes through memory, and a sixth for the gradient. That of y is none.
+    """
+
+    @staticmethod
+    def forward(ctx, x, y):
+        """(1 + 1 - 2 cosine) / channels"""
+        lengths = [torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y)]
+        ones = sum((length > SMALLEST).to(x.dtype) for length in lengths)
+        lengths = [length.clamp(min=SMALLEST) for length in lengths]
+        cosine = torch.linalg.vecdot(x, y).unsqueeze(-1) / (lengths[0] * lengths[1])
+        ctx.save_for_backward(x, y, cosine, *lengths)
+        return (ones - 2 * cosine) / x.shape[-1]
+
+    @staticmethod
+    def backward(ctx, slope):
+        """Along y's direction less what of it lies along x's, for that changes x's length alone."""
+        x, y, cosine, of_x, of_y = ctx.saved_tensors
+        slope = -2 * slope / (x.shape[-1] * of_x)
+        return torch.addcmul(y * (slope / of_y), x, -slope * cosine / of_x), None
 
 
 def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_norm", weights=None):
@@ -38,13 +63,20 @@ def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_n
     total = 0.0
     for (tap, clean), weight in zip(judged_clean.items(), weights or [1.0] * len(judged_clean), strict=True):
         enhanced, clean = judged_enhanced[tap].float(), clean.float()
-        if form == "standardised":
-            deviation = channel_deviation(clean, lens)
-            enhanced, clean = enhanced / deviation, clean / deviation
-        elif form == "unit_norm":
-            enhanced, clean = (torch.nn.functional.normalize(x, dim=-1) for x in (enhanced, clean))
-        total = total + weight * masked_mean(distance_of(kind)(enhanced - clean), lens)
+        total = total + weight * masked_mean(distances(enhanced, clean, lens, kind, form), lens)
     return total
+
+
+def distances(enhanced, clean, lens, kind, form):
+    """The distance at each place, [batch, time, ..., channels]; of all channels at once, [batch, time, ..., 1], where that is faster."""
+    if (form, kind) == ("unit_norm", "mse"):
+        return UnitDistance.apply(enhanced, clean.detach())
+    if form == "standardised":
+        deviation = channel_deviation(clean, lens)
+        enhanced, clean = enhanced / deviation, clean / deviation
+    elif form == "unit_norm":
+        enhanced, clean = (torch.nn.functional.normalize(x, dim=-1) for x in (enhanced, clean))
+    return distance_of(kind)(enhanced - clean)
 
 
 def balanced(loss, anchor, features, ratio):

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import torch
 
-from models.borders import bordered, folded
+from models.borders import bordered, folded, framed
 
 INSIDE, OUTSIDE = 4, 6  # points on a side of a tile, behind and before the convolution
 VECTOR = 8  # numbers that a processor takes at once (AVX2; half of AVX-512's)
@@ -145,12 +145,6 @@ def slope_of_weight(x, slope, time, freq):
     return found[:, :, :inputs, :outputs].permute(3, 2, 0, 1)
 
 
-def framed(slope):
-    """The gradient of a result in a border of 0: two on each side, then to whole tiles of the image's gradient."""
-    more = [missing(slope.shape[axis] + 2) + 2 for axis in (1, 2)]
-    return torch.nn.functional.pad(slope, (0, 0, 2, more[1], 2, more[0]))
-
-
 class Winograd(torch.autograd.Function):
     """``conv2d`` with a reflected border that keeps the size ("same"), stride 1, kernel 3 x 3."""
 
@@ -169,7 +163,8 @@ class Winograd(torch.autograd.Function):
         image, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
         time, freq = slope.shape[1:3]
-        around, found = framed(slope), [None, None, None]
+        around = framed(slope, (2, 2), (2 + missing(time + 2), 2 + missing(freq + 2)))  # to whole tiles of the bordered image's gradient
+        found = [None, None, None]
         if of_x:
             kernel, none = transformed_kernel(weight.flip(2, 3).transpose(0, 1)), slope.new_zeros(weight.shape[1])
             found[0] = folded(correlate(around, kernel, none, time + 2, freq + 2), 1, 1, time, freq)

@@ -12,7 +12,7 @@ from errors import RecipeError
 from models.acoustic import AcousticEncoder
 from models.judges import FilterBankJudge
 from models.losses import masked_mean, spectral_distance
-from models.mimic import balanced, mimic_distance
+from models.mimic import UnitDistance, balanced, mimic_distance
 from tiny import run
 from train import MimicBrain
 from training.checks import check_taps
@@ -34,7 +34,8 @@ def test_frozen_judge_hears_no_difference_between_clean_and_clean():
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     freeze(network)
     for form in ("standardised", "raw", "unit_norm"):
-        assert mimic_distance(network(clean, taps=TAPS), network(clean, taps=TAPS), lens, form=form) == 0
+        same = mimic_distance(network(clean, taps=TAPS), network(clean, taps=TAPS), lens, form=form)
+        assert abs(same) < 1e-7 if form == "unit_norm" else same == 0  # a cosine of 1 to its last digit
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in network.named_buffers())
     assert not any(p.requires_grad for p in network.parameters())
 
@@ -74,6 +75,17 @@ def test_unit_norm_is_the_cosine_distance_and_taps_are_weighted():
     pair = {"CNN": enhanced, "encoder": clean}, {"CNN": clean, "encoder": clean}
     for weights, weight in ((None, 1), ([3, 1], 3), ([1, 3], 1)):
         torch.testing.assert_close(mimic_distance(*pair, lens, weights=weights), weight * expected)
+
+
+def test_distance_of_directions_is_that_of_vectors_of_length_1():
+    x, y = torch.randn(2, 3, 7, dtype=torch.double, requires_grad=True), torch.randn(2, 3, 7, dtype=torch.double)
+    plain = (torch.nn.functional.normalize(x, dim=-1) - torch.nn.functional.normalize(y, dim=-1)).square().mean(dim=-1, keepdim=True)
+    ours = UnitDistance.apply(x, y)
+    torch.testing.assert_close(ours, plain)
+    torch.testing.assert_close(*(torch.autograd.grad(d.sin().sum(), x)[0] for d in (ours, plain)))
+    nothing = torch.zeros_like(y)
+    assert not UnitDistance.apply(nothing, nothing).any()
+    torch.testing.assert_close(UnitDistance.apply(nothing, y), torch.full((2, 3, 1), 1 / 7, dtype=torch.double))
 
 
 @pytest.mark.parametrize(
