@@ -1,4 +1,4 @@
-"""3 x 3 convolutions that take every other band, with half of the multiplications: Winograd's F(4, 3) over time.
+"""3 x 3 convolutions that take every other band, with less than half of the multiplications: Winograd's F(6, 3) over time.
 
 As ``models/winograd.py``, along one axis. Two neighbouring bands are one column with twice the channels: the kernel's first two bands
 are a matrix for that column, and its third one another for the first half of the next.
@@ -13,7 +13,7 @@ WORTH = 256  # so many columns of a row of tiles stay in the cache, yet are wort
 
 
 def windows(x, size, rows):
-    """Images [batch, time, columns, channels] -> their bands of ``size`` frames, 4 apart: [batch, rows, size, columns * channels]"""
+    """Images [batch, time, columns, channels] -> their bands of ``size`` frames: [batch, rows, size, columns * channels]"""
     image, time = x.stride()[:2]
     return x.as_strided((len(x), rows, size, x[0, 0].numel()), (image, INSIDE * time, time, 1), x.storage_offset())
 
@@ -21,17 +21,17 @@ def windows(x, size, rows):
 class Rows:
     """Rows of m frames, transformed by a matrix [n, m] into n frames, in memory that is used again for other images.
 
-    ``source``, ``found`` : [frames, rows * columns, channels], before and after ``run``
-    ``places`` : the source in the order of ``windows``, [rows, m, columns * channels]
-    ``image`` : what is found in the order of an image, [rows, n, columns, channels]
+    ``source``, ``found`` : [frames, images * rows * columns, channels], before and after ``run``
+    ``places`` : the source in the order of ``windows``, [images, rows, m, columns * channels]
+    ``image`` : what is found in the order of images, [images, rows, n, columns, channels]
     """
 
-    def __init__(self, matrix, rows, columns, channels):
+    def __init__(self, matrix, images, rows, columns, channels):
         n, m = matrix.shape
         self.matrix = matrix
-        self.source, self.found = (matrix.new_empty(k, rows * columns, channels) for k in (m, n))
-        self.places = self.source.view(m, rows, -1).transpose(0, 1)
-        self.image = self.found.view(n, rows, columns, channels).transpose(0, 1)
+        self.source, self.found = (matrix.new_empty(k, images * rows * columns, channels) for k in (m, n))
+        self.places = self.source.view(m, images, rows, -1).permute(1, 2, 0, 3)
+        self.image = self.found.view(n, images, rows, columns, channels).permute(1, 2, 0, 3, 4)
 
     def run(self):
         """Source -> found."""
@@ -40,7 +40,7 @@ class Rows:
 
 
 def transformed_kernel(weight):
-    """[out, in, 3, 3] -> (of a column [6, 2 in, out], of the next one's first half [6, in, out])"""
+    """[out, in, 3, 3] -> (of a column [8, 2 in, out], of the next one's first half [8, in, out])"""
     kernel = torch.tensordot(transforms(weight.dtype)[2], weight.permute(2, 3, 1, 0), 1)
     return kernel[:, :2].flatten(1, 2), kernel[:, 2].contiguous()
 
@@ -49,15 +49,18 @@ def correlate(x, multiply, y, bias):
     """Images of whole rows [batch, ..., columns, in] -> y [batch, time, no more columns, out], by products that ``multiply`` writes."""
     to_image, to_result, _ = transforms(x.dtype)
     (time, kept, outputs), (columns, inputs) = y.shape[1:], x.shape[2:]
-    rows = count_tiles(time)
+    rows, rooms = count_tiles(time), {}
     cut = windows(x, OUTSIDE, rows)
-    for first, last in pieces(rows, columns, WORTH):
-        image, result = Rows(to_image, last - first, columns, inputs), Rows(to_result, last - first, columns, outputs)
-        for window, found in zip(cut[:, first:last], y[:, INSIDE * first : INSIDE * last]):
-            image.places.copy_(window)
-            multiply(image.run(), result.source)
-            result.run()
-            torch.add(result.image.reshape(-1, columns, outputs)[: len(found), :kept], bias, out=found)
+    for images, piece in pieces(len(x), rows, columns, WORTH):
+        window, found = cut[images, piece], y[images, INSIDE * piece.start : INSIDE * piece.stop]
+        sizes = *window.shape[:2], columns
+        if sizes not in rooms:
+            rooms[sizes] = Rows(to_image, *sizes, inputs), Rows(to_result, *sizes, outputs)
+        image, result = rooms[sizes]
+        image.places.copy_(window)
+        multiply(image.run(), result.source)
+        result.run()
+        torch.add(result.image.flatten(1, 2)[:, : found.shape[1], :kept], bias, out=found)
     return y
 
 
@@ -66,15 +69,18 @@ def slope_of_weight(x, slope, time):
     to_image, to_result, to_kernel = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), x.shape[2], x.shape[3] // 2, slope.shape[3]
     both, last_one = x.new_zeros(OUTSIDE, 2 * inputs, outputs), x.new_zeros(OUTSIDE, inputs, outputs)
-    cut, cut_slopes = windows(x, OUTSIDE, rows), windows(slope, INSIDE, rows)
-    for first, last in pieces(rows, columns, WORTH):
-        image, result = Rows(to_image, last - first, columns, 2 * inputs), Rows(to_result.T, last - first, columns, outputs)
-        for window, slope_window in zip(cut[:, first:last], cut_slopes[:, first:last]):
-            image.places.copy_(window)
-            result.places.copy_(slope_window)
-            of_image, of_slope = image.run().transpose(1, 2), result.run()
-            both.baddbmm_(of_image[:, :, :-1], of_slope[:, 1:])
-            last_one.baddbmm_(of_image[:, :inputs], of_slope)
+    cut, cut_slopes, rooms = windows(x, OUTSIDE, rows), windows(slope, INSIDE, rows), {}
+    for images, piece in pieces(len(x), rows, columns, WORTH):
+        window = cut[images, piece]
+        sizes = *window.shape[:2], columns
+        if sizes not in rooms:
+            rooms[sizes] = Rows(to_image, *sizes, 2 * inputs), Rows(to_result.T, *sizes, outputs)
+        image, result = rooms[sizes]
+        image.places.copy_(window)
+        result.places.copy_(cut_slopes[images, piece])
+        of_image, of_slope = image.run().transpose(1, 2), result.run()
+        both.baddbmm_(of_image[:, :, :-1], of_slope[:, 1:])
+        last_one.baddbmm_(of_image[:, :inputs], of_slope)
     total = torch.cat([both.unflatten(1, (2, inputs)), last_one.unsqueeze(1)], dim=1)
     return torch.tensordot(to_kernel.T, total, 1).permute(3, 2, 0, 1)
 

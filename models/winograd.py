@@ -1,8 +1,8 @@
-"""3 x 3 convolutions with a quarter of the multiplications: Winograd's F(4 x 4, 3 x 3).
+"""3 x 3 convolutions with fewer multiplications: Winograd's F(6 x 6, 3 x 3), 64 in place of 324 for 6 x 6 points.
 
-A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016: tiles of 6 x 6 points, which overlap by
-2, and the kernel are transformed, multiplied point by point (36 products of matrices, tiles by channels) and transformed
-back into 4 x 4 points. In 32 bit the results are those of a plain convolution to 1e-5 of the largest. The transforms cost
+A. Lavin and S. Gray, "Fast algorithms for convolutional neural networks", CVPR 2016: tiles of 8 x 8 points, which overlap by
+2, and the kernel are transformed, multiplied point by point (64 products of matrices, tiles by channels) and transformed
+back into 6 x 6 points. In 32 bit the results are those of a plain convolution to some 1e-5 of the largest. The transforms cost
 what is gained unless there are many channels. Images are [batch, time, freq, channels].
 
 Around an image, one copy makes its border and fills it up with 0 to whole tiles. Tiles have whole vectors of channels, without which
@@ -11,30 +11,32 @@ products of 100 channels take twice as long.
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from models.borders import bordered, folded, framed
 
-INSIDE, OUTSIDE = 4, 6  # points on a side of a tile, behind and before the convolution
+INSIDE, OUTSIDE = 6, 8  # points on a side of a tile, behind and before the convolution
+NODES = [0, 1, -1, 2, -2, 0.5, -0.5]  # where the polynomials are multiplied, beside infinity
 VECTOR = 8  # numbers that a processor takes at once (AVX2; half of AVX-512's)
-
-IMAGE = [  # the paper's B', A' and G
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
-]
-RESULT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-KERNEL = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]  # times 24
 
 
 @lru_cache(maxsize=2)
 def transforms(dtype):
-    """(image [6, 6], result [4, 6], kernel [6, 3]): each is used on both axes."""
-    kernel = torch.tensor(KERNEL, dtype=torch.float64) / 24
-    return tuple(matrix.to(dtype) for matrix in (torch.tensor(IMAGE), torch.tensor(RESULT), kernel))
+    """(image [8, 8], result [6, 8], kernel [8, 3]): the paper's B', A' and G, each used on both axes.
+
+    Toom and Cook's: the product of two polynomials is known by its values at enough places; the three evaluate them there and
+    interpolate, transposed as for a filter.
+    """
+    image, result, kernel = np.zeros((OUTSIDE, OUTSIDE)), np.zeros((INSIDE, OUTSIDE)), np.zeros((OUTSIDE, 3))
+    for i, node in enumerate(NODES):
+        others = np.delete(NODES, i)
+        image[i, :-1] = np.poly(others)[::-1]
+        result[:, i] = float(node) ** np.arange(INSIDE)
+        kernel[i] = float(node) ** np.arange(3) / np.prod(node - others)
+    image[-1] = np.poly(NODES)[::-1]
+    result[-1, -1] = kernel[-1, -1] = 1
+    return tuple(torch.tensor(matrix, dtype=dtype) for matrix in (image, result, kernel))
 
 
 def count_tiles(points):
@@ -53,30 +55,30 @@ def whole_vectors(channels):
 
 
 def windows(x, size, rows, columns):
-    """Images -> their tiles of size x size points, 4 apart: [batch, rows, size, size, columns, channels]"""
+    """Images -> their tiles of size x size points: [batch, rows, size, size, columns, channels]"""
     image, time, freq, channel = x.stride()
     shape = len(x), rows, size, size, columns, x.shape[3]
     return x.as_strided(shape, (image, INSIDE * time, time, freq, INSIDE * freq, channel), x.storage_offset())
 
 
 class Tiles:
-    """rows x columns tiles of m x m points, transformed by a matrix [n, m] on both axes into tiles of n x n points.
+    """Tiles of m x m points, images x rows x columns of them, transformed by a matrix [n, m] on both axes into n x n points.
 
     The memory is used again for other images, so that it stays in the cache, and what is found takes the place of its source. The channels
     that make whole vectors stay 0.
 
     ``source``, ``found`` : [points, tiles, channels'], before and after ``run``
-    ``places`` : the source in the order of ``windows``, [rows, m, m, columns, channels]
-    ``image`` : what is found in the order of an image, [rows, n, columns, n, channels']
+    ``places`` : the source in the order of ``windows``, [images, rows, m, m, columns, channels]
+    ``image`` : what is found in the order of images, [images, rows, n, columns, n, channels']
     """
 
-    def __init__(self, matrix, rows, columns, channels):
-        (n, m), sizes = matrix.shape, (rows, columns, whole_vectors(channels))
-        memory = matrix.new_empty(max(n, m) ** 2, rows * columns, sizes[2])
+    def __init__(self, matrix, images, rows, columns, channels):
+        (n, m), sizes = matrix.shape, (images, rows, columns, whole_vectors(channels))
+        memory = matrix.new_empty(max(n, m) ** 2, images * rows * columns, sizes[3])
         memory[..., channels:] = 0
         self.source, self.found = memory[: m * m], memory[: n * n]
-        self.places = self.source.view(m, m, *sizes)[..., :channels].permute(2, 0, 1, 3, 4)
-        self.image = self.found.view(n, n, *sizes).permute(2, 0, 3, 1, 4)
+        self.places = self.source.view(m, m, *sizes)[..., :channels].permute(2, 3, 0, 1, 4, 5)
+        self.image = self.found.view(n, n, *sizes).permute(2, 3, 0, 4, 1, 5)
         between = matrix.new_empty(n, m, memory[0].numel())
         self.first = matrix, self.source.view(m, -1), between.view(n, -1)
         self.then = matrix.expand(n, n, m), between, self.found.view(n, n, -1)
@@ -90,42 +92,51 @@ class Tiles:
 
 def on_both_axes(matrix, x):
     """matrix [n, m], x [m, m, in, out] -> [n * n, in, out]"""
-    tiles = Tiles(matrix, 1, *x.shape[2:])
+    tiles = Tiles(matrix, 1, 1, *x.shape[2:])
     tiles.source.view(x.shape).copy_(x)
     return tiles.run()
 
 
 def transformed_kernel(weight):
-    """[out, in, 3, 3] -> [36, in', out'], with whole vectors of channels."""
+    """[out, in, 3, 3] -> [64, in', out'], with whole vectors of channels."""
     more_out, more_in = (whole_vectors(n) - n for n in weight.shape[:2])
     weight = torch.nn.functional.pad(weight.permute(2, 3, 1, 0), (0, more_out, 0, more_in))
     return on_both_axes(transforms(weight.dtype)[2], weight)
 
 
-def pieces(rows, columns, wanted):
-    """(first, last) rows of tiles of pieces with about so many tiles."""
-    step = max(1, round(wanted / columns))
-    return [(first, min(first + step, rows)) for first in range(0, rows, step)]
+def pieces(batch, rows, columns, wanted):
+    """Pieces of about so many tiles, as slices of images and of rows: some rows of one image, or some whole images."""
+    rows_step = min(rows, max(1, round(wanted / columns)))
+    images_step = max(1, round(wanted / (rows * columns))) if rows_step == rows else 1
+    return [(part(i, images_step, batch), part(j, rows_step, rows)) for j in range(0, rows, rows_step) for i in range(0, batch, images_step)]
+
+
+def part(first, step, end):
+    """A slice of ``step`` things, or of what is left of them."""
+    return slice(first, min(first + step, end))
 
 
 def worth(channels):
     """So many tiles stay in the cache, yet are worth reading the kernel."""
-    return max(64, channels / 2)
+    return max(96, channels / 2)
 
 
 def correlate(x, kernel, bias, time, freq):
-    """Images of whole tiles [batch, ..., ..., in], transformed kernel [36, in', out'], bias [out] -> [batch, time, freq, out]"""
+    """Images of whole tiles [batch, ..., ..., in], transformed kernel [64, in', out'], bias [out] -> [batch, time, freq, out]"""
     to_image, to_result, _ = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], len(bias)
-    y, cut = x.new_empty(len(x), time, freq, outputs), windows(x, OUTSIDE, rows, columns)
-    for first, last in pieces(rows, columns, worth(inputs)):
-        image, result = Tiles(to_image, last - first, columns, inputs), Tiles(to_result, last - first, columns, outputs)
-        for window, found in zip(cut[:, first:last], y[:, INSIDE * first : INSIDE * last]):
-            image.places.copy_(window)
-            torch.bmm(image.run(), kernel, out=result.source)
-            result.run()
-            whole = result.image.reshape(-1, INSIDE * columns, kernel.shape[2])
-            torch.add(whole[: len(found), :freq, :outputs], bias, out=found)
+    y, cut, rooms = x.new_empty(len(x), time, freq, outputs), windows(x, OUTSIDE, rows, columns), {}
+    for images, piece in pieces(len(x), rows, columns, worth(inputs)):
+        window, found = cut[images, piece], y[images, INSIDE * piece.start : INSIDE * piece.stop]
+        sizes = *window.shape[:2], columns
+        if sizes not in rooms:
+            rooms[sizes] = Tiles(to_image, *sizes, inputs), Tiles(to_result, *sizes, outputs)
+        image, result = rooms[sizes]
+        image.places.copy_(window)
+        torch.bmm(image.run(), kernel, out=result.source)
+        result.run()
+        whole = result.image.reshape(len(found), -1, INSIDE * columns, kernel.shape[2])
+        torch.add(whole[:, : found.shape[1], :freq, :outputs], bias, out=found)
     return y
 
 
@@ -134,13 +145,16 @@ def slope_of_weight(x, slope, time, freq):
     to_image, to_result, to_kernel = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], slope.shape[3]
     total = x.new_zeros(OUTSIDE, OUTSIDE, whole_vectors(inputs), whole_vectors(outputs))
-    cut, cut_slopes = windows(x, OUTSIDE, rows, columns), windows(slope, INSIDE, rows, columns)
-    for first, last in pieces(rows, columns, worth(inputs)):
-        image, result = Tiles(to_image, last - first, columns, inputs), Tiles(to_result.T, last - first, columns, outputs)
-        for window, slope_window in zip(cut[:, first:last], cut_slopes[:, first:last]):
-            image.places.copy_(window)
-            result.places.copy_(slope_window)
-            total.flatten(0, 1).baddbmm_(image.run().transpose(1, 2), result.run())
+    cut, cut_slopes, rooms = windows(x, OUTSIDE, rows, columns), windows(slope, INSIDE, rows, columns), {}
+    for images, piece in pieces(len(x), rows, columns, worth(inputs)):
+        window = cut[images, piece]
+        sizes = *window.shape[:2], columns
+        if sizes not in rooms:
+            rooms[sizes] = Tiles(to_image, *sizes, inputs), Tiles(to_result.T, *sizes, outputs)
+        image, result = rooms[sizes]
+        image.places.copy_(window)
+        result.places.copy_(cut_slopes[images, piece])
+        total.flatten(0, 1).baddbmm_(image.run().transpose(1, 2), result.run())
     found = on_both_axes(to_kernel.T, total).unflatten(0, (3, 3))
     return found[:, :, :inputs, :outputs].permute(3, 2, 0, 1)
 
