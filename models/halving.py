@@ -4,6 +4,8 @@ As ``models/winograd.py``, along one axis. Two neighbouring bands are one column
 are a matrix for that column, and its third one another for the first half of the next.
 """
 
+from functools import cache
+
 import torch
 
 from models.borders import bordered, folded, framed
@@ -49,14 +51,12 @@ def correlate(x, multiply, y, bias):
     """Images of whole rows [batch, ..., columns, in] -> y [batch, time, no more columns, out], by products that ``multiply`` writes."""
     to_image, to_result, _ = transforms(x.dtype)
     (time, kept, outputs), (columns, inputs) = y.shape[1:], x.shape[2:]
-    rows, rooms = count_tiles(time), {}
+    rows = count_tiles(time)
     cut = windows(x, OUTSIDE, rows)
+    room_for = cache(lambda *sizes: (Rows(to_image, *sizes, inputs), Rows(to_result, *sizes, outputs)))
     for images, piece in pieces(len(x), rows, columns, WORTH):
         window, found = cut[images, piece], y[images, INSIDE * piece.start : INSIDE * piece.stop]
-        sizes = *window.shape[:2], columns
-        if sizes not in rooms:
-            rooms[sizes] = Rows(to_image, *sizes, inputs), Rows(to_result, *sizes, outputs)
-        image, result = rooms[sizes]
+        image, result = room_for(*window.shape[:2], columns)
         image.places.copy_(window)
         multiply(image.run(), result.source)
         result.run()
@@ -69,13 +69,11 @@ def slope_of_weight(x, slope, time):
     to_image, to_result, to_kernel = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), x.shape[2], x.shape[3] // 2, slope.shape[3]
     both, last_one = x.new_zeros(OUTSIDE, 2 * inputs, outputs), x.new_zeros(OUTSIDE, inputs, outputs)
-    cut, cut_slopes, rooms = windows(x, OUTSIDE, rows), windows(slope, INSIDE, rows), {}
+    cut, cut_slopes = windows(x, OUTSIDE, rows), windows(slope, INSIDE, rows)
+    room_for = cache(lambda *sizes: (Rows(to_image, *sizes, 2 * inputs), Rows(to_result.T, *sizes, outputs)))
     for images, piece in pieces(len(x), rows, columns, WORTH):
         window = cut[images, piece]
-        sizes = *window.shape[:2], columns
-        if sizes not in rooms:
-            rooms[sizes] = Rows(to_image, *sizes, 2 * inputs), Rows(to_result.T, *sizes, outputs)
-        image, result = rooms[sizes]
+        image, result = room_for(*window.shape[:2], columns)
         image.places.copy_(window)
         result.places.copy_(cut_slopes[images, piece])
         of_image, of_slope = image.run().transpose(1, 2), result.run()

@@ -9,7 +9,7 @@ Around an image, one copy makes its border and fills it up with 0 to whole tiles
 products of 100 channels take twice as long.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -125,13 +125,11 @@ def correlate(x, kernel, bias, time, freq):
     """Images of whole tiles [batch, ..., ..., in], transformed kernel [64, in', out'], bias [out] -> [batch, time, freq, out]"""
     to_image, to_result, _ = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], len(bias)
-    y, cut, rooms = x.new_empty(len(x), time, freq, outputs), windows(x, OUTSIDE, rows, columns), {}
+    y, cut = x.new_empty(len(x), time, freq, outputs), windows(x, OUTSIDE, rows, columns)
+    room_for = cache(lambda *sizes: (Tiles(to_image, *sizes, inputs), Tiles(to_result, *sizes, outputs)))
     for images, piece in pieces(len(x), rows, columns, worth(inputs)):
         window, found = cut[images, piece], y[images, INSIDE * piece.start : INSIDE * piece.stop]
-        sizes = *window.shape[:2], columns
-        if sizes not in rooms:
-            rooms[sizes] = Tiles(to_image, *sizes, inputs), Tiles(to_result, *sizes, outputs)
-        image, result = rooms[sizes]
+        image, result = room_for(*window.shape[:2], columns)
         image.places.copy_(window)
         torch.bmm(image.run(), kernel, out=result.source)
         result.run()
@@ -145,13 +143,11 @@ def slope_of_weight(x, slope, time, freq):
     to_image, to_result, to_kernel = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], slope.shape[3]
     total = x.new_zeros(OUTSIDE, OUTSIDE, whole_vectors(inputs), whole_vectors(outputs))
-    cut, cut_slopes, rooms = windows(x, OUTSIDE, rows, columns), windows(slope, INSIDE, rows, columns), {}
+    cut, cut_slopes = windows(x, OUTSIDE, rows, columns), windows(slope, INSIDE, rows, columns)
+    room_for = cache(lambda *sizes: (Tiles(to_image, *sizes, inputs), Tiles(to_result.T, *sizes, outputs)))
     for images, piece in pieces(len(x), rows, columns, worth(inputs)):
         window = cut[images, piece]
-        sizes = *window.shape[:2], columns
-        if sizes not in rooms:
-            rooms[sizes] = Tiles(to_image, *sizes, inputs), Tiles(to_result.T, *sizes, outputs)
-        image, result = rooms[sizes]
+        image, result = room_for(*window.shape[:2], columns)
         image.places.copy_(window)
         result.places.copy_(cut_slopes[images, piece])
         total.flatten(0, 1).baddbmm_(image.run().transpose(1, 2), result.run())
