@@ -20,7 +20,11 @@ def test_acoustic_network_is_unchanged(bins):
     ours = without_copies(copy.deepcopy(theirs))
     x = torch.rand(2, 31, bins)
     assert type(ours.CNN.block_0.conv_1) is not type(theirs.CNN.block_0.conv_1)
-    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+    outputs = [network(x) for network in (theirs, ours)]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    slopes = [slope_of(y.square().mean(), network) for y, network in zip(outputs, (theirs, ours))]
+    torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-4 * slopes[0].abs().max().item())
+    assert ours.CNN.block_0.act_1.inplace and not theirs.CNN.block_0.act_1.inplace
 
 
 def slope_of(loss, network):
