@@ -5,7 +5,7 @@ import torch
 from models.losses import distance_of, frame_mask, masked_mean
 
 FORMS = ("raw", "standardised", "unit_norm")
-SMALLEST = 1e-12  # length of a vector that has a direction
+SMALLEST = 1e-18  # square of a vector's length that has a direction
 
 
 def channel_deviation(x, lens, floor=1e-4):
@@ -21,25 +21,26 @@ def channel_deviation(x, lens, floor=1e-4):
 class UnitDistance(torch.autograd.Function):
     """Mean squared distance of vectors x and y [..., channels], each scaled to length 1 (or left at 0): [..., 1]
 
-    By their cosine, which takes a third of the passes through memory, and a sixth for the gradient. That of y is none.
+    By their cosine, in half of the passes through memory, and a sixth for the gradient. That of y is none. What is the same has
+    no distance, to the last digit: its cosine is d / sqrt(d * d).
     """
 
     @staticmethod
     def forward(ctx, x, y):
         """(1 + 1 - 2 cosine) / channels"""
-        lengths = [torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x, y)]
-        ones = sum((length > SMALLEST).to(x.dtype) for length in lengths)
-        lengths = [length.clamp(min=SMALLEST) for length in lengths]
-        cosine = torch.linalg.vecdot(x, y).unsqueeze(-1) / (lengths[0] * lengths[1])
-        ctx.save_for_backward(x, y, cosine, *lengths)
-        return (ones - 2 * cosine) / x.shape[-1]
+        of_x, of_y, of_both = (torch.linalg.vecdot(*pair).unsqueeze(-1) for pair in ((x, x), (y, y), (x, y)))
+        lengths = (of_x * of_y).sqrt().clamp(min=SMALLEST)
+        cosine = of_both / lengths
+        ctx.save_for_backward(x, y, cosine, lengths, of_x)
+        ones = sum((square > SMALLEST).to(x.dtype) for square in (of_x, of_y))
+        return (ones - 2 * cosine).clamp(min=0) / x.shape[-1]
 
     @staticmethod
     def backward(ctx, slope):
         """Along y's direction less what of it lies along x's, for that changes x's length alone."""
-        x, y, cosine, of_x, of_y = ctx.saved_tensors
-        slope = -2 * slope / (x.shape[-1] * of_x)
-        return torch.addcmul(y * (slope / of_y), x, -slope * cosine / of_x), None
+        x, y, cosine, lengths, of_x = ctx.saved_tensors
+        slope = -2 * slope / x.shape[-1]
+        return torch.addcmul(y * (slope / lengths), x, -slope * cosine / of_x.clamp(min=SMALLEST)), None
 
 
 def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_norm", weights=None):
