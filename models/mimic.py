@@ -37,9 +37,9 @@ class UnitDistance(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, slope):
-        """Along y's direction less what of it lies along x's, for that changes x's length alone."""
+        """Along y's direction less what of it lies along x's, for that changes x's length alone; none where x has no direction."""
         x, y, cosine, lengths, of_x = ctx.saved_tensors
-        slope = -2 * slope / x.shape[-1]
+        slope = -2 * slope / x.shape[-1] * (of_x > SMALLEST)
         return torch.addcmul(y * (slope / lengths), x, -slope * cosine / of_x.clamp(min=SMALLEST)), None
 
 

@@ -86,7 +86,10 @@ def test_distance_of_directions_is_that_of_vectors_of_length_1():
     assert not UnitDistance.apply(loud, loud).any() and not UnitDistance.apply(soft, soft).any()
     nothing = torch.zeros_like(y)
     assert not UnitDistance.apply(nothing, nothing).any()
-    torch.testing.assert_close(UnitDistance.apply(nothing, y), torch.full((2, 3, 1), 1 / 7, dtype=torch.double))
+    nothing.requires_grad_()
+    distance = UnitDistance.apply(nothing, y)
+    torch.testing.assert_close(distance, torch.full((2, 3, 1), 1 / 7, dtype=torch.double))
+    assert not torch.autograd.grad(distance.sum(), nothing)[0].any()
 
 
 @pytest.mark.parametrize(
