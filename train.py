@@ -213,7 +213,7 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         if stage != sb.Stage.TRAIN or not predictions[loss.at].requires_grad:
             return self.state.balance.get(name, 0.0) * value.detach()
         anchor = values[loss.balance_against] * (self.losses[loss.balance_against].weight or 1.0)
-        term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio)
+        term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio, self.scaler.get_scale())
         last = torch.as_tensor(self.state.balance.get(name, 0.0), device=weight.device)
         self.state.balance[name] = torch.where(weight.isfinite(), weight.detach(), last)
         self.state.terms.setdefault(f"{name}_weight", []).append(weight.detach())

@@ -62,9 +62,10 @@ def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_n
         Of the taps, in their order; 1 each by default.
     """
     total = 0.0
-    for (tap, clean), weight in zip(judged_clean.items(), weights or [1.0] * len(judged_clean), strict=True):
-        enhanced, clean = judged_enhanced[tap].float(), clean.float()
-        total = total + weight * masked_mean(distances(enhanced, clean, lens, kind, form), lens)
+    with torch.autocast(lens.device.type, enabled=False):  # small differences of large products: in 32 bit, which fp16 cannot even hold
+        for (tap, clean), weight in zip(judged_clean.items(), weights or [1.0] * len(judged_clean), strict=True):
+            enhanced, clean = judged_enhanced[tap].float(), clean.float()
+            total = total + weight * masked_mean(distances(enhanced, clean, lens, kind, form), lens)
     return total
 
 
@@ -80,11 +81,12 @@ def distances(enhanced, clean, lens, kind, form):
     return distance_of(kind)(enhanced - clean)
 
 
-def balanced(loss, anchor, features, ratio):
+def balanced(loss, anchor, features, ratio, scale=1.0):
     """A term whose gradient at ``features`` is ``ratio`` times as long as the anchor's, in the direction of ``loss``.
 
     A fixed weight lets one of the two losses rule: their gradients differ by orders of magnitude and move apart while
-    training goes on. The judge is passed backwards once only: the term is linear in the features.
+    training goes on. The judge is passed backwards once only: the term is linear in the features. ``scale``: of a gradient scaler, whose
+    loss it multiplies on the way back through the judge too, where fp16 would lose it.
 
     Returns
     -------
@@ -94,7 +96,8 @@ def balanced(loss, anchor, features, ratio):
         The weight found.
     """
     (anchor_slope,) = torch.autograd.grad(anchor, features, retain_graph=True)
-    (slope,) = torch.autograd.grad(loss, features, retain_graph=True)  # the anchor may go a part of the same way
+    (slope,) = torch.autograd.grad(scale * loss, features, retain_graph=True)  # the anchor may go a part of the same way
+    slope = slope / scale
     weight = ratio * anchor_slope.norm() / slope.norm().clamp(min=1e-12)
     linear = (features * (weight * slope)).sum()
     return linear - linear.detach() + (weight * loss).detach(), weight

@@ -53,7 +53,9 @@ def test_a_gpu_learns_what_a_cpu_learns(earlier, stage, tmp_path, all_32_bits):
     options = ["--dropout=0.0", *(["--enhance_dropout=0.0"] if stage != "pretrain_perceptual" else [])]
     on_gpu = losses(stage, tmp_path / "gpu", *options)
     on_cpu = losses(stage, tmp_path / "cpu", *options, "--device=cpu")
-    assert torch.allclose(on_gpu, on_cpu, rtol=2e-3), (on_gpu, on_cpu)
+    assert torch.allclose(on_gpu[:5], on_cpu[:5], rtol=2e-3), (on_gpu, on_cpu)
+    # Rounding grows: weights changed by a millionth change the enhancer's tenth loss on a CPU by one part in a hundred.
+    assert torch.allclose(on_gpu, on_cpu, rtol=3e-2), (on_gpu, on_cpu)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,7 +12,7 @@ from errors import RecipeError
 from models.acoustic import AcousticEncoder
 from models.judges import FilterBankJudge
 from models.losses import masked_mean, spectral_distance
-from models.mimic import UnitDistance, balanced, mimic_distance
+from models.mimic import FORMS, UnitDistance, balanced, mimic_distance
 from tiny import run
 from train import MimicBrain
 from training.checks import check_taps
@@ -119,13 +119,41 @@ def test_balanced_gradient_has_the_wanted_length_and_direction():
     torch.testing.assert_close(term.detach(), (weight * loss).detach())
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["mse", "l1"])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_distance_is_computed_in_32_bit(form, kind, dtype):
+    clean = 300 * torch.randn(2, 9, 4, 50)
+    pair = {"CNN": clean + 0.02 * torch.randn_like(clean)}, {"CNN": clean}
+    with torch.autocast("cpu", dtype):
+        short = mimic_distance(*pair, torch.ones(2), kind, form)
+    torch.testing.assert_close(short, mimic_distance(*pair, torch.ones(2), kind, form), rtol=0, atol=0)
+
+
+def test_a_gradient_that_fp16_cannot_hold_passes_the_judge_scaled():
+    torch.manual_seed(0)
+    network, clean = judge(), torch.rand(3, 40, 65)
+    freeze(network)
+    features = (clean + 0.1 * torch.rand_like(clean)).requires_grad_()
+
+    def term(short, scale):
+        with torch.autocast("cpu", torch.float16, enabled=short):
+            heard = [network(x, taps=("CNN.block_0",)) for x in (features, clean)]
+        loss = 1e-5 * mimic_distance(*heard, torch.ones(3))
+        return torch.autograd.grad(balanced(loss, features.square().mean(), features, 1.0, scale)[0], features)[0].flatten()
+
+    exact, scaled, lost = term(False, 1.0), term(True, 2.0**16), term(True, 1.0)
+    assert torch.cosine_similarity(scaled, exact, dim=0) > 0.99
+    assert not torch.cosine_similarity(lost, exact, dim=0) > 0.9  # what the scale is for
+
+
 @pytest.mark.parametrize("weight, factor", [(10.0, 10), (0.0, 1)])  # 0: the spectral loss is reported alone
 def test_the_ratio_is_to_the_weighted_spectral_gradient(weight, factor):
     features = torch.randn(2, 6, 4, requires_grad=True)
     values = {"spectral": (features - 1).square().mean(), "mimic": features.pow(4).mean()}
     mimic = Objective(None, [], balance_against="spectral", gradient_ratio=2.0, at="features")
     losses = {"spectral": Objective(None, [], weight=weight), "mimic": mimic}
-    brain = SimpleNamespace(losses=losses, state=SimpleNamespace(balance={}, terms={}))
+    brain = SimpleNamespace(losses=losses, state=SimpleNamespace(balance={}, terms={}), scaler=torch.amp.GradScaler("cpu", enabled=False))
     term = MimicBrain.weighted(brain, "mimic", values, {"features": features}, sb.Stage.TRAIN)
     slopes = [torch.autograd.grad(loss, features, retain_graph=True)[0].norm().item() for loss in (term, values["spectral"])]
     assert slopes[0] == pytest.approx(2 * factor * slopes[1], rel=1e-4)
