@@ -10,11 +10,11 @@ the first counts operations, the third the waits for a GPU (``benchmarks/through
 import argparse
 import sys
 import tempfile
-from unittest.mock import patch
+from contextlib import nullcontext
 
 import torch
 
-from benchmarks.step import PLAIN, merged
+from benchmarks.step import PLAIN, merged, plain_layers
 from benchmarks.throughput import measure, product_rate
 
 STAGES = {
@@ -38,9 +38,7 @@ def run(stage, way, options):
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     arguments = merged([f"hparams/{stage}.yaml"], STAGES[stage], options)
-    if way == "here":
-        return measure(arguments)
-    with patch("models.acoustic.without_copies", lambda network: network), patch("models.enhancer.without_copies", lambda network: network):
+    with plain_layers() if way == "plain" else nullcontext():
         return measure(arguments)
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import torch
 
 import train
-from benchmarks.step import MARK, PLAIN, Timed, merged, read_options, run_apart, use_plain_layers
+from benchmarks.step import MARK, PLAIN, Timed, merged, read_options, run_apart, run_stage
 from training.flow import Flow
 
 
@@ -108,9 +108,7 @@ def measure(arguments, plain):
     """Run a stage in this process; prints ms by part and second of sound as a line of JSON."""
     Watched.serial = plain
     train.MimicBrain, train.Flow = Watched, WatchedFlow
-    if plain:
-        use_plain_layers()
-    code = train.main(arguments)
+    code = run_stage(arguments, plain)
     if code == 0:
         per_second = {name: 1000 * took / Watched.sound[name.split(":")[0]] for name, took in WATCH.spent.items()}
         print(MARK + json.dumps(per_second), flush=True)

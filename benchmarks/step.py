@@ -18,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
-import models.acoustic
-import models.enhancer
+from speechbrain.nnet.RNN import AttentionalRNNDecoder
+
 import train
 from scoring.pool import as_functions
 from scoring.quality import NotScored, cached_pesq
@@ -88,19 +90,30 @@ class Timed(train.MimicBrain):
             self.curve.append({**losses, "seconds": self.spent["train"]})
 
 
-def use_plain_layers():
-    """SpeechBrain's layers as they are, in networks built from now on, and oneDNN's own number of kernels."""
-    models.acoustic.without_copies = models.enhancer.without_copies = lambda network: network
-    keep_kernels(1024)
+@contextmanager
+def plain_layers():
+    """SpeechBrain's layers as they are, in networks that are built meanwhile."""
+    with ExitStack() as stack:
+        for module in ("acoustic", "enhancer"):
+            stack.enter_context(patch(f"models.{module}.without_copies", lambda network: network))
+        stack.enter_context(patch("models.acoustic.Decoder", AttentionalRNNDecoder))
+        yield
+
+
+def run_stage(arguments, plain):
+    """Exit code of a stage in this process."""
+    if not plain:
+        return train.main(arguments)
+    keep_kernels(1024)  # oneDNN's own number
+    with plain_layers():
+        return train.main(arguments)
 
 
 def measure(arguments, plain):
     """Run a stage in this process, and print what it took as a line of JSON."""
     Timed.serial = plain
     train.MimicBrain = Timed
-    if plain:
-        use_plain_layers()
-    code = train.main(arguments)
+    code = run_stage(arguments, plain)
     if code == 0:
         found = {**Timed.spent, **peak_memory(), "loss": Timed.last_losses[-1], "curve": Timed.curve}
         print(MARK + json.dumps(found), flush=True)

@@ -4,9 +4,9 @@ import torch
 from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.nnet.embedding import Embedding
 from speechbrain.nnet.linear import Linear
-from speechbrain.nnet.RNN import AttentionalRNNDecoder
 
 from models.layout import without_copies
+from models.recurrence import Decoder
 
 
 def mel_bank(bins, n_mels, sample_rate):
@@ -88,7 +88,7 @@ class AttentionDecoder(torch.nn.Module):
     ):
         super().__init__()
         self.embedding = Embedding(num_embeddings=n_outputs, embedding_dim=embedding_size)
-        self.decoder = AttentionalRNNDecoder(
+        self.decoder = Decoder(
             rnn_type="gru",
             attn_type="location",
             hidden_size=hidden_size,
