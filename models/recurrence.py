@@ -9,7 +9,7 @@ import torch
 from speechbrain.dataio.dataio import length_to_mask
 from speechbrain.nnet.RNN import AttentionalRNNDecoder
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv1d, dropout
+from torch.nn.functional import conv1d
 
 
 class Decoder(AttentionalRNNDecoder):
@@ -37,10 +37,12 @@ class Decoder(AttentionalRNNDecoder):
 
     def kept_inputs(self, tokens):
         """What dropout leaves of the inputs of the GRU: factors [length, batch, dim of token and context]."""
-        ones = torch.ones(len(tokens), tokens.shape[-1] + self.attn_dim, device=tokens.device)
-        if not self.training or not self.dropout:
-            return ones.expand(tokens.shape[1], -1, -1)
-        return torch.stack([dropout(ones, self.dropout) for _ in range(tokens.shape[1])])  # drawn as a loop draws them
+        kept = torch.ones(tokens.shape[1], len(tokens), tokens.shape[-1] + self.attn_dim, device=tokens.device)
+        if self.training and 0 < self.dropout < 1:
+            for of_token in kept:  # one by one, as a loop draws them
+                of_token.bernoulli_(1 - self.dropout)
+            kept /= 1 - self.dropout
+        return kept
 
 
 class Loop(torch.autograd.Function):
