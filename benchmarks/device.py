@@ -22,6 +22,7 @@ STAGES = {
     "enhance_mimic": ["--pretrain_perceptual_path=null"],
     "robust_asr": ["--input_signal=noisy", "--targets=characters", "--output_neurons=32", "--decoding_by=ctc_greedy"],
 }
+STOPPED = (130, 143)  # by Ctrl-C or SIGTERM
 HEAD = "| stage | way | precision | utterances a batch | ms a step | s of sound a second | ratio | TFLOP/s | waits a step | GPU memory, GB | loss |"
 
 
@@ -68,6 +69,8 @@ def main(arguments):
             plain = float("nan")
             for name, own in ways(options.batches, options.precisions):
                 code, found = run(stage, name, [*common, *own])
+                if code in STOPPED:
+                    return code
                 if code:
                     failed = code
                     continue

@@ -38,10 +38,10 @@ class Decoder(AttentionalRNNDecoder):
     def kept_inputs(self, tokens):
         """What dropout leaves of the inputs of the GRU: factors [length, batch, dim of token and context]."""
         kept = torch.ones(tokens.shape[1], len(tokens), tokens.shape[-1] + self.attn_dim, device=tokens.device)
-        if self.training and 0 < self.dropout < 1:
+        if self.training and self.dropout:
             for of_token in kept:  # one by one, as a loop draws them
                 of_token.bernoulli_(1 - self.dropout)
-            kept /= 1 - self.dropout
+            kept /= (1 - self.dropout) or 1
         return kept
 
 
