@@ -263,9 +263,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def apply_freezing(self):
         """``Brain.fit`` puts all modules into training mode after ``on_stage_start``, so this is done at each step."""
         for name, module in self.modules.items():
-            if name in self.frozen:
+            if name in self.frozen and (module.training or name not in self.held):
                 freezing.freeze(module)
-            elif name in self.held:
+            elif name in self.held and name not in self.frozen:
                 freezing.release(module)
         self.held = set(self.frozen)
 

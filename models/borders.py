@@ -62,11 +62,11 @@ def folded(slope, time, freq, frames, bands):
     frame_range, band_range = slice(time, time + frames), slice(freq, freq + bands)
     inner = slope[:, frame_range, band_range].contiguous()
     for places, rows in mirrored(freq, bands):
-        inner[:, :, rows] += slope[:, frame_range, places]
+        inner[:, :, rows].add_(slope[:, frame_range, places])  # += would also copy the slice onto itself
     for places, rows in mirrored(time, frames):
-        inner[:, rows] += slope[:, places, band_range]
+        inner[:, rows].add_(slope[:, places, band_range])
         for corners, corner_bands in mirrored(freq, bands):
-            inner[:, rows, corner_bands] += slope[:, places, corners]
+            inner[:, rows, corner_bands].add_(slope[:, places, corners])
     return inner
 
 

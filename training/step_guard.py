@@ -26,12 +26,16 @@ class StepGuard:
     def __init__(self, patience):
         self.patience = patience
         self.in_a_row = 0
-        self._ids, self._buffers, self._losses = [], [], []
+        self._ids, self._losses = [], []
+        self._modules, self._buffers = None, []  # of the modules, by type: (the buffers, as they were before the step)
 
     def begin(self, utterance_ids, modules):
         """Before a batch of a step: remember whom it is made of, and the buffers before its first batch."""
-        if not self._ids:
-            self._buffers = [(buffer, buffer.clone()) for buffer in modules.buffers()]
+        if self._modules is not modules:
+            self._modules, self._buffers = modules, with_copies(modules.buffers())
+        elif not self._ids:
+            for buffers, before in self._buffers:
+                torch._foreach_copy_(before, buffers)  # a launch for all of them
         self._ids += utterance_ids
 
     def see_loss(self, loss):
@@ -49,13 +53,13 @@ class StepGuard:
 
         ``patient``: not to be counted, for a gradient scaler that is still looking for its scale.
         """
-        ids, losses, buffers = self._ids, self._losses, self._buffers
-        self._ids, self._losses, self._buffers = [], [], []
+        ids, losses = self._ids, self._losses
+        self._ids, self._losses = [], []
         if not losses and math.isfinite(length):
             self.in_a_row = 0
             return True
-        for buffer, before in buffers:
-            buffer.copy_(before)
+        for buffers, before in self._buffers:
+            torch._foreach_copy_(buffers, before)
         what = f"loss ({losses[-1]})" if losses else "gradient"
         logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named(ids))
         self.in_a_row += not patient
@@ -66,6 +70,14 @@ class StepGuard:
                 "a larger --nonfinite_patience. The same command goes on from the last checkpoint."
             )
         return False
+
+
+def with_copies(buffers):
+    """[(buffers of one type, their copies)]"""
+    by_type = {}
+    for buffer in buffers:
+        by_type.setdefault(buffer.dtype, []).append(buffer)
+    return [(group, [buffer.clone() for buffer in group]) for group in by_type.values()]
 
 
 def named(ids):
