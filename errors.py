@@ -24,4 +24,6 @@ def wanted(name, purpose, otherwise):
     try:
         return import_module(name.replace("-", "_"))
     except ImportError as problem:
-        raise RecipeError(f"{purpose} needs the package {name} ({problem}). Type `pip install {name}`, or {otherwise}.") from problem
+        raise RecipeError(
+            f"{purpose} needs the package {name} ({problem}). Type `pip install {name}`, or {otherwise}."
+        ) from problem

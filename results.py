@@ -36,18 +36,49 @@ DATA = "mini corpus; its word errors on more utterances; real digits; real speec
 
 def parser():
     """The command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = made.add_argument
     add("--data", choices=TABLES, default="mini", help=DATA)
     add("--seeds", type=int, nargs="+", metavar="N", help="training seeds (default: the plan's)")
-    add("--rows", nargs="+", metavar="ROW", help="rows to run, by name (default: all; --dry_run lists them)")
-    add("--jobs", type=int, default=1, metavar="N", help="runs side by side, which share the cores (default: 1)")
-    add("--dry_run", action="store_true", help="show what is finished and what is left, run nothing")
-    add("--table_only", action="store_true", help="write the table of what is finished, run nothing")
-    add("--output_folder", metavar="DIR", help="where everything goes (default: results/table, for digits and real _digits and _real)")
-    add("--shared_data", metavar="DIR", help="folder of the real data (default: RECIPE_SHARED_DATA or ../shared/data)")
+    add(
+        "--rows",
+        nargs="+",
+        metavar="ROW",
+        help="rows to run, by name (default: all; --dry_run lists them)",
+    )
+    add(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs side by side, which share the cores (default: 1)",
+    )
+    add(
+        "--dry_run", action="store_true", help="show what is finished and what is left, run nothing"
+    )
+    add(
+        "--table_only", action="store_true", help="write the table of what is finished, run nothing"
+    )
+    add(
+        "--output_folder",
+        metavar="DIR",
+        help="where everything goes (default: results/table, for digits and real _digits and _real)",
+    )
+    add(
+        "--shared_data",
+        metavar="DIR",
+        help="folder of the real data (default: RECIPE_SHARED_DATA or ../shared/data)",
+    )
     add("--plan", metavar="FILE", help="another plan (default: results_table/plans/<data>.yaml)")
-    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides for all runs, below those of the plan")
+    add(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="overrides for all runs, below those of the plan",
+    )
     return made
 
 
@@ -56,12 +87,18 @@ def extra_overrides(pairs):
     for pair in pairs:
         if "=" not in pair:
             raise RecipeError(f"--set: {pair!r} is not KEY=VALUE, as number_of_epochs=2.")
-    return {key: parse_yaml(value, "--set") for key, value in (pair.split("=", 1) for pair in pairs)}
+    return {
+        key: parse_yaml(value, "--set") for key, value in (pair.split("=", 1) for pair in pairs)
+    }
 
 
 def table_folder(options):
     """The table's folder, relative to the recipe where it lies inside: commands become readable."""
-    folder = (Path.cwd() / options.output_folder).resolve() if options.output_folder else ROOT / TABLES[options.data][0]
+    folder = (
+        (Path.cwd() / options.output_folder).resolve()
+        if options.output_folder
+        else ROOT / TABLES[options.data][0]
+    )
     return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
 
 
@@ -100,7 +137,9 @@ def show_plan(runs, wanted, states):
     for run in wanted:
         minutes = estimate(run, taken)
         expected = "? min" if minutes is None else f"{minutes:.1f} min"
-        print(f"{'done' if run in finished else 'left':5} {expected:>9}  {run.title:40} {foreign(run)}".rstrip())
+        print(
+            f"{'done' if run in finished else 'left':5} {expected:>9}  {run.title:40} {foreign(run)}".rstrip()
+        )
     print(f"Rows: {' '.join(runs.plan.rows)}")
     print(Campaign(wanted, states).left())
 

@@ -56,14 +56,26 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         self.stopwatch = Stopwatch()
         self.makers = makers_of(self)
         self.losses = {name: loss for name, loss in self.hparams.losses.items() if loss.listed}
-        self.aliases = aliases_of(self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears)
+        self.aliases = aliases_of(
+            self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears
+        )
         self.decode, self.held, self.learning = None, set(), set()
-        self.reporter = Reporter(self.hparams.output_folder, self.hparams.tensorboard, self.hparams.figures, self.hparams.sample_rate)
+        self.reporter = Reporter(
+            self.hparams.output_folder,
+            self.hparams.tensorboard,
+            self.hparams.figures,
+            self.hparams.sample_rate,
+        )
         for part in (self.modules, *vars(self.hparams).values()):
             if isinstance(part, torch.nn.Module):
                 constants_to(part, self.device)
-        self.pad_multiple = max(1, round(self.hparams.pad_multiple * self.hparams.sample_rate))  # samples
-        self.memory, self.remembers = Memory(self.hparams.memory_mb), self.only_wav_of_frozen("enhance_model")
+        self.pad_multiple = max(
+            1, round(self.hparams.pad_multiple * self.hparams.sample_rate)
+        )  # samples
+        self.memory, self.remembers = (
+            Memory(self.hparams.memory_mb),
+            self.only_wav_of_frozen("enhance_model"),
+        )
 
     def print_trainable_parameters(self):
         """Nothing yet: SpeechBrain counts before anything is frozen, ``report.log_plan`` behind it."""
@@ -78,20 +90,28 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def compute_forward(self, batch, stage):
         """Batch -> the predictions that are needed, by name."""
         flow = Flow(self.makers, batch.to(self.device, non_blocking=True), stage)
-        flow["synthesize"] = "enhanced_wav" in closure(self.needed(stage), self.makers, self.aliases)
+        flow["synthesize"] = "enhanced_wav" in closure(
+            self.needed(stage), self.makers, self.aliases
+        )
         flow.take(self.needed(stage))
         return flow
 
     def network(self, name):
         """A module to call: its DDP wrapper, which waits for the other ranks, only in steps that train it."""
         module = self.modules[name]
-        return module if name in self.learning and torch.is_grad_enabled() else getattr(module, "module", module)
+        return (
+            module
+            if name in self.learning and torch.is_grad_enabled()
+            else getattr(module, "module", module)
+        )
 
     @makes("noisy_wav", "lens")
     def make_noisy(self, flow):
         wav, lens = flow.batch.noisy_sig
         if flow.stage == sb.Stage.TRAIN and self.hparams.remix is not None:
-            wav = remix(wav, flow["clean_wav"], lens, self.hparams.remix, self.drawn().getrandbits(32))
+            wav = remix(
+                wav, flow["clean_wav"], lens, self.hparams.remix, self.drawn().getrandbits(32)
+            )
         return wav, lens
 
     @makes("clean_wav")
@@ -100,19 +120,33 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     @makes("clean_noisy_phase_wav", needs=["noisy_wav", "clean_wav"])
     def make_clean_noisy_phase(self, flow):
-        return resynthesize(flow["clean_wav"], flow["noisy_wav"], self.hparams.stft, self.hparams.istft)
+        return resynthesize(
+            flow["clean_wav"], flow["noisy_wav"], self.hparams.stft, self.hparams.istft
+        )
 
     @makes("clean_features", needs=["clean_wav"])
     def make_clean_features(self, flow):
         return self.hparams.spectral_features(flow["clean_wav"])
 
-    @makes("enhanced_wav", "enhanced_features", "mask", needs=["noisy_wav", "lens"], module="enhance_model")
+    @makes(
+        "enhanced_wav",
+        "enhanced_features",
+        "mask",
+        needs=["noisy_wav", "lens"],
+        module="enhance_model",
+    )
     def make_enhanced(self, flow):
         enhance = self.network("enhance_model")
         if not self.remembers:
             return enhance(flow["noisy_wav"], synthesize=flow["synthesize"])
         multiple = self.pad_multiple if flow.stage == sb.Stage.TRAIN else 1
-        wav = self.memory.recall(flow.batch.id, flow["noisy_wav"], flow["lens"], lambda signal: enhance(signal)[0], multiple)
+        wav = self.memory.recall(
+            flow.batch.id,
+            flow["noisy_wav"],
+            flow["lens"],
+            lambda signal: enhance(signal)[0],
+            multiple,
+        )
         return wav, None, None
 
     @makes("judged_enhanced")
@@ -130,7 +164,10 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     @makes("signal", needs=["lens", "noisy_wav"])
     def make_signal(self, flow):
-        if flow.stage == sb.Stage.TRAIN and self.hparams.epoch_counter.current <= self.hparams.clean_epochs:
+        if (
+            flow.stage == sb.Stage.TRAIN
+            and self.hparams.epoch_counter.current <= self.hparams.clean_epochs
+        ):
             return flow["clean_wav"]
         if flow.stage == sb.Stage.TRAIN and self.drawn().random() < self.hparams.noisy_share:
             return flow["noisy_wav"]
@@ -139,7 +176,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     def drawn(self):
         """This training step's random numbers, the same on every rank: all of them must call the same networks."""
-        return random.Random(f"{self.hparams.seed} {self.hparams.epoch_counter.current} {self.step}")
+        return random.Random(
+            f"{self.hparams.seed} {self.hparams.epoch_counter.current} {self.step}"
+        )
 
     @makes("input_wav", "input_lens", "tokens", "token_lens", needs=["signal"])
     def make_input(self, flow):
@@ -167,7 +206,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     @makes("seq_log_probs", needs=["encoded", "tokens_eos"], module="attention_decoder")
     def make_seq_log_probs(self, flow):
         tokens_bos, _ = self.with_token(flow, self.tokens.begin, at_end=False)
-        return self.network("attention_decoder")(flow["encoded"].float(), flow["input_lens"], tokens_bos)
+        return self.network("attention_decoder")(
+            flow["encoded"].float(), flow["input_lens"], tokens_bos
+        )
 
     def with_token(self, flow, token, at_end):
         """Tokens [batch, length] with one more token before the first or behind the last of each utterance."""
@@ -186,14 +227,20 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     def build_decoding(self):
         """The search, on the networks inside of any DDP wrapper."""
-        parts = {n: getattr(m, "module", m) for n, m in self.modules.items() if n in ("ctc_output", "attention_decoder")}
+        parts = {
+            n: getattr(m, "module", m)
+            for n, m in self.modules.items()
+            if n in ("ctc_output", "attention_decoder")
+        }
         return self.hparams.decoding.build(self.tokens, self.hparams.output_neurons, **parts)
 
     # What a stage learns from
 
     def compute_objectives(self, predictions, batch, stage):
         """Weighted sum of the losses that train; each is kept for the statistics."""
-        values = {name: loss.function(*predictions.take(loss.reads)) for name, loss in self.losses.items()}
+        values = {
+            name: loss.function(*predictions.take(loss.reads)) for name, loss in self.losses.items()
+        }
         for name, value in values.items():
             self.state.terms.setdefault(name, []).append(value.detach())
         epoch = self.hparams.epoch_counter.current
@@ -213,7 +260,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         if stage != sb.Stage.TRAIN or not predictions[loss.at].requires_grad:
             return self.state.balance.get(name, 0.0) * value.detach()
         anchor = values[loss.balance_against] * (self.losses[loss.balance_against].weight or 1.0)
-        term, weight = balanced(value, anchor, predictions[loss.at], loss.gradient_ratio, self.scaler.get_scale())
+        term, weight = balanced(
+            value, anchor, predictions[loss.at], loss.gradient_ratio, self.scaler.get_scale()
+        )
         last = torch.as_tensor(self.state.balance.get(name, 0.0), device=weight.device)
         self.state.balance[name] = torch.where(weight.isfinite(), weight.detach(), last)
         self.state.terms.setdefault(f"{name}_weight", []).append(weight.detach())
@@ -242,12 +291,16 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         """Names of the modules that the losses training in an epoch stand on."""
         reads = [name for loss in self.losses.values() if loss.trains(epoch) for name in loss.reads]
         found = closure(reads, self.makers, self.aliases)
-        return modules_of(found, self.makers) | ({self.hparams.judge_name} if "judged_enhanced" in found else set())
+        return modules_of(found, self.makers) | (
+            {self.hparams.judge_name} if "judged_enhanced" in found else set()
+        )
 
     def is_frozen(self, name, epoch):
         """Whether a module is frozen in an epoch."""
         h = self.hparams
-        return freezing.is_frozen(name, h.frozen_models or [], h.unfrozen_models or [], h.unfreeze_epoch, epoch)
+        return freezing.is_frozen(
+            name, h.frozen_models or [], h.unfrozen_models or [], h.unfreeze_epoch, epoch
+        )
 
     def is_always_frozen(self, name):
         """Whether a module trains in no epoch: what is once released stays so."""
@@ -257,7 +310,11 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         """Whether a module never trains and nothing but its waveform is read, so that this can be remembered."""
         still = name in self.modules and self.is_always_frozen(name)
         same = self.hparams.remix is None  # an utterance's noisy speech is that of the last epoch
-        read = closure([name for loss in self.losses.values() for name in loss.reads], self.makers, self.aliases)
+        read = closure(
+            [name for loss in self.losses.values() for name in loss.reads],
+            self.makers,
+            self.aliases,
+        )
         return still and same and "enhanced_features" not in read
 
     def apply_freezing(self):
@@ -282,7 +339,9 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     def init_optimizers(self):
         """The optimizer sees the modules that train in some epoch."""
-        trained = {name: module for name, module in self.modules.items() if not self.is_always_frozen(name)}
+        trained = {
+            name: module for name, module in self.modules.items() if not self.is_always_frozen(name)
+        }
         self.optimizer = self.opt_class(grouped(trained, self.hparams.muon_models or []))
         self.optimizers_dict = {"opt_class": self.optimizer}
         self.checkpointer.add_recoverable("optimizer", self.optimizer)
@@ -303,7 +362,11 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Log means; after validation also save."""
-        stats = {"loss": stage_loss, **report.means(ranks.gather_terms(self.state.terms)), **ranks.gather_counts(self.counted())}
+        stats = {
+            "loss": stage_loss,
+            **report.means(ranks.gather_terms(self.state.terms)),
+            **ranks.gather_counts(self.counted()),
+        }
         if stage == sb.Stage.TRAIN:
             self.stopwatch.stop()
             ranks.share_buffers(self.modules)
@@ -313,8 +376,12 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         self.reporter.gather()
         with self.stopper.held():
             run_on_main(report.write_stage, args=[self, stage, epoch, stats])
-            if stage == sb.Stage.VALID:  # saved behind the reports: a run killed between them does both again
-                run_on_main(self.reporter.report_epoch, args=[epoch, self.lr, self.state.train_stats, stats])
+            if (
+                stage == sb.Stage.VALID
+            ):  # saved behind the reports: a run killed between them does both again
+                run_on_main(
+                    self.reporter.report_epoch, args=[epoch, self.lr, self.state.train_stats, stats]
+                )
                 self.save_epoch(epoch, stats)
                 self.epoch_kept = True
 
@@ -323,7 +390,11 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
     def save_epoch(self, epoch, stats):
         """A checkpoint; the last few are kept for averaging, and the best one for selection."""
         best = self.hparams.select_by
-        kinds = {"max_keys": [best]} if best in ("pesq", "stoi", "estoi") else {"min_keys": [best] if best else []}
+        kinds = (
+            {"max_keys": [best]}
+            if best in ("pesq", "stoi", "estoi")
+            else {"min_keys": [best] if best else []}
+        )
         self.checkpointer.save_and_keep_only(
             meta={"epoch": epoch, **{k: v for k, v in stats.items() if v == v}},
             num_to_keep=self.hparams.checkpoint_avg,
@@ -337,21 +408,37 @@ class MimicBrain(Sturdy, Ranked, Scored, sb.Brain):
         """Put the averaged (or selected) checkpoints into the modules, as they will be handed over."""
         ddp_barrier()  # the last checkpoint is in its place
         best, n = self.hparams.select_by, self.hparams.checkpoint_avg
-        key = {"max_key": best} if best in ("pesq", "stoi", "estoi") else {"min_key": best} if best else {}
-        found = self.checkpointer.find_checkpoints(max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **key)
+        key = (
+            {"max_key": best}
+            if best in ("pesq", "stoi", "estoi")
+            else {"min_key": best}
+            if best
+            else {}
+        )
+        found = self.checkpointer.find_checkpoints(
+            max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **key
+        )
         if self.test_only and not found and self.hparams.number_of_epochs:
             raise RecipeError(
                 f"{self.hparams.output_folder}/save holds no checkpoint to score. Train first, without --test_only; "
                 "--number_of_epochs=0 scores what the paths of earlier stages bring."
             )
         for name, module in self.modules.items():
-            holding = [checkpoint for checkpoint in found if name in checkpoint.paramfiles]  # a judge may have joined later
+            holding = [
+                checkpoint for checkpoint in found if name in checkpoint.paramfiles
+            ]  # a judge may have joined later
             if holding and any(True for _ in module.parameters()):
                 getattr(module, "module", module).load_state_dict(average(holding, name))
         self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
         # Which losses count depends on the epoch: the same with --test_only as behind training.
-        self.hparams.epoch_counter.current = max([c.meta["epoch"] for c in found], default=self.hparams.epoch_counter.current)
-        logger.info("Scoring the mean of %d checkpoints: epochs %s", len(found), [c.meta.get("epoch") for c in found])
+        self.hparams.epoch_counter.current = max(
+            [c.meta["epoch"] for c in found], default=self.hparams.epoch_counter.current
+        )
+        logger.info(
+            "Scoring the mean of %d checkpoints: epochs %s",
+            len(found),
+            [c.meta.get("epoch") for c in found],
+        )
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Nothing to load: ``load_for_scoring`` has done it."""
@@ -368,8 +455,14 @@ def modules_in_use(hparams):
     names = [name for loss in hparams["losses"].values() if loss.listed for name in loss.reads]
     names += read_by_metrics([*hparams["valid_metrics"], *hparams["test_metrics"]])
     makers = makers_of(MimicBrain)
-    found = closure(names, makers, aliases_of(hparams["input_signal"], hparams["decoding"], hparams["judge_hears"]))
-    used = modules_of(found, makers) | ({hparams["judge_name"]} if "judged_clean" in found else set())
+    found = closure(
+        names,
+        makers,
+        aliases_of(hparams["input_signal"], hparams["decoding"], hparams["judge_hears"]),
+    )
+    used = modules_of(found, makers) | (
+        {hparams["judge_name"]} if "judged_clean" in found else set()
+    )
     return {name: module for name, module in hparams["modules"].items() if name in used}
 
 
@@ -377,13 +470,17 @@ def dataio_prep(hparams, tokens):
     """Datasets of the three manifests, and the loader options of training."""
     common = [hparams["data_folder"], tokens, hparams["sample_rate"]]
     order, n, longest = hparams["sorting"], hparams["debug_utterances"], hparams["max_seconds"]
-    train = build_dataset(hparams["train_annotation"], *common, order, n, longest, hparams.get("piece_seconds"))
+    train = build_dataset(
+        hparams["train_annotation"], *common, order, n, longest, hparams.get("piece_seconds")
+    )
     valid = build_dataset(hparams["valid_annotation"], *common, "ascending", n, longest)
     test = build_dataset(hparams["test_annotation"], *common, "ascending", n, longest)
     tell_resampling([train, valid, test], hparams["sample_rate"])
     options = {"batch_size": hparams["batch_size"], "shuffle": order == "random"}
     if hparams["batch_seconds"]:
-        options = {"batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])}
+        options = {
+            "batch_sampler": batches_by_duration(train, hparams["batch_seconds"], hparams["seed"])
+        }
     return train, valid, test, {**options, **loading(hparams["num_workers"])}
 
 
@@ -402,10 +499,15 @@ def prepare_data(hparams):
     if hparams["data_folder"] is None:
         hparams["data_folder"] = str(hparams["mini_folder"])
         if not hparams["skip_prep"]:
-            run_on_main(synthesize_mini_corpus, args=[hparams["mini_folder"]], kwargs=hparams["mini_sizes"])
+            run_on_main(
+                synthesize_mini_corpus, args=[hparams["mini_folder"]], kwargs=hparams["mini_sizes"]
+            )
     if hparams["skip_prep"]:
         return
-    options = {key: hparams[key] for key in ("valid_speakers", "extra_lexicon", "max_seconds", "on_bad_utterance")}
+    options = {
+        key: hparams[key]
+        for key in ("valid_speakers", "extra_lexicon", "max_seconds", "on_bad_utterance")
+    }
     run_on_main(prepare, args=[hparams["data_folder"], hparams["manifest_folder"]], kwargs=options)
 
 
@@ -413,7 +515,12 @@ def prepare_tokens(hparams):
     """The tokens of a recognizer that is loaded whole, or those of the training manifest."""
     if hparams.get("recognizer"):
         return hparams["recognizer"].install(hparams)
-    targets = [hparams["targets"], hparams["token_folder"], hparams["train_annotation"], hparams["output_neurons"]]
+    targets = [
+        hparams["targets"],
+        hparams["token_folder"],
+        hparams["train_annotation"],
+        hparams["output_neurons"],
+    ]
     run_on_main(build_tokens, args=targets)
     return build_tokens(*targets)
 
@@ -426,7 +533,9 @@ def checked_settings(arguments):
     try:
         check(hparams)
     except RecipeError:
-        made = hparams["checkpointer"].checkpoints_dir  # SpeechBrain makes it when it builds the checkpointer
+        made = hparams[
+            "checkpointer"
+        ].checkpoints_dir  # SpeechBrain makes it when it builds the checkpointer
         with suppress(OSError):  # there is something in it
             made.rmdir()
             made.parent.rmdir()
@@ -438,7 +547,9 @@ def check(hparams):
     """RecipeError for what cannot be meant or is not there; narrows modules and loads to those in use."""
     check_stage(hparams)
     hparams["modules"] = modules_in_use(hparams)
-    hparams["loads"] = {name: source for name, source in hparams["loads"].items() if name in hparams["modules"]}
+    hparams["loads"] = {
+        name: source for name, source in hparams["loads"].items() if name in hparams["modules"]
+    }
     for name, source in hparams["loads"].items():
         source.check(name)
     if hparams.get("recognizer"):
@@ -447,8 +558,12 @@ def check(hparams):
 
 def open_folder(hparams, run_opts, hparams_file, overrides, preset):
     """The run's folder with the record of its settings."""
-    trains = bool(hparams["number_of_epochs"])  # else env.log, which takes a second or two, would list what trained nothing
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides, save_env_desc=trains)
+    trains = bool(
+        hparams["number_of_epochs"]
+    )  # else env.log, which takes a second or two, would list what trained nothing
+    sb.create_experiment_directory(
+        hparams["output_folder"], hparams_file, overrides, save_env_desc=trains
+    )
     report.quieten()
     keep_kernels()
     if hparams["keep_freed_memory"]:
@@ -463,7 +578,13 @@ def build_brain(hparams, run_opts, tokens, stopper):
     for name, source in hparams["loads"].items():
         source.load(name, hparams["modules"][name])
     brain = MimicBrain(
-        hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"], tokens=tokens, stopper=stopper
+        hparams["modules"],
+        hparams["opt_class"],
+        hparams,
+        run_opts,
+        hparams["checkpointer"],
+        tokens=tokens,
+        stopper=stopper,
     )
     for name, module in brain.modules.items():
         # A path brings what never trains; a checkpoint need not.
@@ -477,20 +598,34 @@ def train_and_score(brain, hparams, tokens):
     """Fit, hand over, test."""
     train, valid, test, train_options = dataio_prep(hparams, tokens)
     pinned = str(brain.device).startswith("cuda")  # pages that a GPU copies while it computes
-    train_options.update(collate_fn=partial(collate, multiple=brain.pad_multiple), pin_memory=pinned)
+    train_options.update(
+        collate_fn=partial(collate, multiple=brain.pad_multiple), pin_memory=pinned
+    )
     brain.train_sampler = train_options.get("batch_sampler")
     brain.reporter.choose(valid.data_ids)
-    scoring_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, "pin_memory": pinned}
-    if hparams["number_of_epochs"] or brain.checkpointer.list_checkpoints():  # else no optimizer, which takes seconds to make
+    scoring_options = {
+        "batch_size": hparams["valid_batch_size"],
+        "collate_fn": collate,
+        "pin_memory": pinned,
+    }
+    if (
+        hparams["number_of_epochs"] or brain.checkpointer.list_checkpoints()
+    ):  # else no optimizer, which takes seconds to make
         brain.fit(
-            hparams["epoch_counter"], train, valid, train_loader_kwargs=train_options, valid_loader_kwargs=scoring_options
+            hparams["epoch_counter"],
+            train,
+            valid,
+            train_loader_kwargs=train_options,
+            valid_loader_kwargs=scoring_options,
         )
     brain.load_for_scoring()
     if if_main_process():
         hand_over(brain.modules, hparams["output_folder"])
     for name in hparams["score_sets"]:
         brain.scored_set = name
-        brain.evaluate({"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options))
+        brain.evaluate(
+            {"valid": valid, "test": test}[name], test_loader_kwargs=dict(scoring_options)
+        )
 
 
 def leave_results(brain, hparams, tokens):
@@ -499,7 +634,10 @@ def leave_results(brain, hparams, tokens):
     run_on_main(write_cost, args=[brain, modules_of(made, brain.makers)])
     run_on_main(brain.reporter.finish, args=[hparams["output_folder"], hparams["test_annotation"]])
     if hparams["export"] and hparams.get("recognizer"):
-        logger.info("No model folder: a recognizer that began as %s is not exported", hparams["recognizer"].source)
+        logger.info(
+            "No model folder: a recognizer that began as %s is not exported",
+            hparams["recognizer"].source,
+        )
     elif hparams["export"] and if_main_process():
         export_model(brain.modules, hparams, tokens, Path(hparams["output_folder"]) / "model")
 
@@ -533,10 +671,16 @@ def main(arguments):
     except OSError as problem:
         if problem.errno not in NO_ROOM:
             raise
-        print(f"train.py: no room on the disk: {problem}. Make room; the same command goes on.", file=sys.stderr)
+        print(
+            f"train.py: no room on the disk: {problem}. Make room; the same command goes on.",
+            file=sys.stderr,
+        )
         return 2
     except stopping.Stopped as stop:
-        print(f"train.py: stopped by {stop}. The same command goes on from where it was.", file=sys.stderr)
+        print(
+            f"train.py: stopped by {stop}. The same command goes on from where it was.",
+            file=sys.stderr,
+        )
         return stop.exit_code
     return 0
 

@@ -21,7 +21,12 @@ WITH_CTC = {**BEAM, "beam_size": 8, "ctc_weight": 0.4}
 SEARCHES = {
     "CTC, greedy": {"kind": "ctc_greedy"},
     "attention, greedy": {"kind": "attention_greedy"},
-    "beam 8, end 1.5, shift 60": {**BEAM, "beam_size": 8, "eos_threshold": 1.5, "max_attention_shift": 60},
+    "beam 8, end 1.5, shift 60": {
+        **BEAM,
+        "beam_size": 8,
+        "eos_threshold": 1.5,
+        "max_attention_shift": 60,
+    },
     "beam 8": {**BEAM, "beam_size": 8},
     "beam 8, temperature 1.25": {**BEAM, "beam_size": 8, "temperature": 1.25},
     "beam 8, coverage 1.5": {**BEAM, "beam_size": 8, "coverage_weight": 1.5},
@@ -45,7 +50,9 @@ class Searching(train.MimicBrain):
     def search(self, settings, data, options):
         """(word error rate in %, seconds) of one search."""
         self.hparams.decoding, self.decode = Decoding(**settings), None
-        self.aliases = train.aliases_of(self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears)
+        self.aliases = train.aliases_of(
+            self.hparams.input_signal, self.hparams.decoding, self.hparams.judge_hears
+        )
         begin = time.process_time()
         self.evaluate(data, progressbar=False, test_loader_kwargs=dict(options))
         return self.found["wer"], time.process_time() - begin
@@ -54,16 +61,27 @@ class Searching(train.MimicBrain):
 def main(arguments):
     """Print a row for each search."""
     train.MimicBrain = Searching
-    hparams, run_opts, _ = train.checked_settings(merged(arguments, ["--test_only", "--test_metrics=[wer]"]))
+    hparams, run_opts, _ = train.checked_settings(
+        merged(arguments, ["--test_only", "--test_metrics=[wer]"])
+    )
     train.prepare_data(hparams)
     tokens = train.prepare_tokens(hparams)
     brain = train.build_brain(hparams, run_opts, tokens, stopping.Stopper())
     brain.load_for_scoring()
     data = build_dataset(
-        hparams["valid_annotation"], hparams["data_folder"], tokens, hparams["sample_rate"], "ascending", None, hparams["max_seconds"]
+        hparams["valid_annotation"],
+        hparams["data_folder"],
+        tokens,
+        hparams["sample_rate"],
+        "ascending",
+        None,
+        hparams["max_seconds"],
     )
     options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate}
-    print(f"{len(data)} utterances, batches of {hparams['valid_batch_size']}\n| search | WER % | CPU s |\n|---|---|---|", flush=True)
+    print(
+        f"{len(data)} utterances, batches of {hparams['valid_batch_size']}\n| search | WER % | CPU s |\n|---|---|---|",
+        flush=True,
+    )
     brain.search(SEARCHES["CTC, greedy"], data, options)  # warm
     for name, settings in SEARCHES.items():
         wer, seconds = brain.search(settings, data, options)

@@ -41,7 +41,9 @@ def start(folder, stage):
             (folder / name).symlink_to(ROOT / name)
     arguments = [f"hparams/{stage}.yaml", *TINY]
     with open(folder / "output.txt", "a") as output:
-        if __name__ == "__main__" and FORK in sys.modules:  # never out of a process that has computed
+        if (
+            __name__ == "__main__" and FORK in sys.modules
+        ):  # never out of a process that has computed
             return Forked(folder, arguments, output)
         command = [sys.executable, str(ROOT / "train.py"), *arguments]
         return subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
@@ -81,13 +83,17 @@ def finish(folder, stage):
             begin = time.monotonic()
         time.sleep(0.01)
     if process.wait():
-        raise SystemExit(f"{stage} ended with {process.wait()}:\n{(folder / 'output.txt').read_text()[-3000:]}")
+        raise SystemExit(
+            f"{stage} ended with {process.wait()}:\n{(folder / 'output.txt').read_text()[-3000:]}"
+        )
     return time.monotonic() - begin
 
 
 def is_synthesizing(folder, stage, epoch):
     """Whether the corpus is being made."""
-    return (folder / "mini_corpus/started.json").exists() and not (folder / "mini_corpus/complete.json").exists()
+    return (folder / "mini_corpus/started.json").exists() and not (
+        folder / "mini_corpus/complete.json"
+    ).exists()
 
 
 def is_running(folder, stage, epoch=0):
@@ -104,7 +110,11 @@ def is_saving(folder, stage, epoch):
 
 
 # Name of the moment -> (what to wait for, s of which a random share passes after it; None: what an epoch takes)
-MOMENTS = {"synthesis": (is_synthesizing, 1.0), "anywhere": (is_running, None), "saving": (is_saving, 0.02)}
+MOMENTS = {
+    "synthesis": (is_synthesizing, 1.0),
+    "anywhere": (is_running, None),
+    "saving": (is_saving, 0.02),
+}
 
 
 def kill_once(folder, stage, moment, seconds, draw):
@@ -112,7 +122,11 @@ def kill_once(folder, stage, moment, seconds, draw):
     waits_for, span = MOMENTS[moment]
     process, epoch = start(folder, stage), draw.randrange(EPOCHS)
     begin = time.monotonic()
-    while process.poll() is None and not waits_for(folder, stage, epoch) and time.monotonic() - begin < LIMIT:
+    while (
+        process.poll() is None
+        and not waits_for(folder, stage, epoch)
+        and time.monotonic() - begin < LIMIT
+    ):
         time.sleep(0.001)
     time.sleep(draw.uniform(0, seconds / EPOCHS if span is None else span))
     alive = process.poll() is None
@@ -127,8 +141,12 @@ def figures(folder, stage):
     names = ("valid_stats.txt", "test_stats.txt", "valid_utterances.jsonl", "test_utterances.jsonl")
     texts = {name: (results / name).read_text() for name in names}
     # The test alone may stand there twice: a run killed behind it tests again.
-    texts["train_log.txt"] = list(dict.fromkeys((results / "train_log.txt").read_text().splitlines()))
-    return texts, {path.name: torch.load(path, weights_only=True) for path in sorted(results.glob("*.ckpt"))}
+    texts["train_log.txt"] = list(
+        dict.fromkeys((results / "train_log.txt").read_text().splitlines())
+    )
+    return texts, {
+        path.name: torch.load(path, weights_only=True) for path in sorted(results.glob("*.ckpt"))
+    }
 
 
 def differences(found, expected):
@@ -136,7 +154,9 @@ def differences(found, expected):
     (texts, states), (other_texts, other_states) = found, expected
     wrong = [name for name in other_texts if texts[name] != other_texts[name]]
     for name, state in other_states.items():
-        if name not in states or any(not torch.equal(states[name][key], value) for key, value in state.items()):
+        if name not in states or any(
+            not torch.equal(states[name][key], value) for key, value in state.items()
+        ):
             wrong.append(name)
     return wrong
 
@@ -144,7 +164,10 @@ def differences(found, expected):
 def same_corpus(folder, other):
     """Whether two corpora hold the same bytes."""
     files = sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
-    return all((folder / file).is_file() and (folder / file).read_bytes() == (other / file).read_bytes() for file in files)
+    return all(
+        (folder / file).is_file() and (folder / file).read_bytes() == (other / file).read_bytes()
+        for file in files
+    )
 
 
 def trial(folder, reference, stage, moments, seconds, draw):
@@ -155,7 +178,9 @@ def trial(folder, reference, stage, moments, seconds, draw):
         shutil.copytree(reference / "mini_corpus", folder / "mini_corpus")
         for earlier in STAGES[: STAGES.index(stage)]:
             shutil.copytree(reference / "results" / earlier, folder / "results" / earlier)
-    kills = list(itertools.takewhile(lambda moment: kill_once(folder, stage, moment, seconds, draw), moments))
+    kills = list(
+        itertools.takewhile(lambda moment: kill_once(folder, stage, moment, seconds, draw), moments)
+    )
     finish(folder, stage)
     wrong = differences(figures(folder, stage), figures(reference, stage))
     if not same_corpus(folder / "mini_corpus", reference / "mini_corpus"):
@@ -179,11 +204,16 @@ def campaign(folder, kills, seed):
     while sum(counts.values()) < kills:
         stage = STAGES[turn % len(STAGES)]
         place = folder / f"trial_{turn}"
-        done, wrong = trial(place, reference, stage, moments_of(stage, turn, draw), seconds[stage], draw)
+        done, wrong = trial(
+            place, reference, stage, moments_of(stage, turn, draw), seconds[stage], draw
+        )
         for moment in done:
             counts[stage, moment] = counts.get((stage, moment), 0) + 1
         lost += bool(wrong)
-        print(f"trial {turn}: {stage}, killed: {', '.join(done)}; differs: {', '.join(wrong) or 'nothing'}", flush=True)
+        print(
+            f"trial {turn}: {stage}, killed: {', '.join(done)}; differs: {', '.join(wrong) or 'nothing'}",
+            flush=True,
+        )
         if not wrong:
             shutil.rmtree(place)
         turn += 1
@@ -192,19 +222,29 @@ def campaign(folder, kills, seed):
 
 def main():
     """Print a line a trial, then the sum."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
-    parser.add_argument("--folder", type=Path, help="kept, with the trials that differ (default: a temporary one)")
-    parser.add_argument("--fork", action="store_true", help="import torch once for all runs (on a busy machine)")
+    parser.add_argument(
+        "--folder", type=Path, help="kept, with the trials that differ (default: a temporary one)"
+    )
+    parser.add_argument(
+        "--fork", action="store_true", help="import torch once for all runs (on a busy machine)"
+    )
     options = parser.parse_args()
     if options.fork:
         importlib.import_module(FORK)
     with tempfile.TemporaryDirectory() as temporary:
-        counts, lost, trials = campaign(options.folder or Path(temporary), options.kills, options.seed)
+        counts, lost, trials = campaign(
+            options.folder or Path(temporary), options.kills, options.seed
+        )
     for (stage, moment), count in sorted(counts.items()):
         print(f"{stage:20} {moment:10} {count} kills")
-    print(f"{sum(counts.values())} kills in {trials} trials, {lost} trials differ from the undisturbed run")
+    print(
+        f"{sum(counts.values())} kills in {trials} trials, {lost} trials differ from the undisturbed run"
+    )
     return 1 if lost else 0
 
 

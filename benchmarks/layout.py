@@ -1,6 +1,6 @@
 """Time one training step of the acoustic model: SpeechBrain's layout in fp32 against ours in fp32 and bf16.
 
-    PYTHONPATH=. python benchmarks/layout.py
+PYTHONPATH=. python benchmarks/layout.py
 """
 
 import copy
@@ -15,7 +15,9 @@ from models.layout import without_copies
 
 REPEATS = 7
 SIZES = {
-    "mini": dict(cnn_channels=[8, 16], rnn_layers=2, rnn_neurons=128, dnn_neurons=128, time_pooling=True),
+    "mini": dict(
+        cnn_channels=[8, 16], rnn_layers=2, rnn_neurons=128, dnn_neurons=128, time_pooling=True
+    ),
     "published": dict(cnn_channels=[100, 200], rnn_layers=4, rnn_neurons=512, dnn_neurons=512),
 }
 
@@ -34,7 +36,11 @@ def compare(size, batch):
     plain = CRDNN(input_size=257, rnn_class=LSTM, activation=torch.nn.LeakyReLU, **SIZES[size])
     ours = without_copies(copy.deepcopy(plain))
     features = torch.rand(batch, 150, 257)
-    ways = {"SpeechBrain fp32": (plain, False), "ours fp32": (ours, False), "ours bf16": (ours, True)}
+    ways = {
+        "SpeechBrain fp32": (plain, False),
+        "ours fp32": (ours, False),
+        "ours bf16": (ours, True),
+    }
     times = {name: [] for name in ways}
     for turn in range(REPEATS + 1):
         for name, way in ways.items():
@@ -43,7 +49,10 @@ def compare(size, batch):
     base = statistics.median(times["SpeechBrain fp32"])
     for name, values in times.items():
         median = statistics.median(values)
-        print(f"| {size}, batch {batch} | {name} | {1000 * median:.0f} ms | {base / median:.2f} x |", flush=True)
+        print(
+            f"| {size}, batch {batch} | {name} | {1000 * median:.0f} ms | {base / median:.2f} x |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

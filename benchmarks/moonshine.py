@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}  # ONNX's numbers
-MERGED = re.compile(r"_merged_\d+")  # the decoder's two branches, with and without a cache, share parameters
+MERGED = re.compile(
+    r"_merged_\d+"
+)  # the decoder's two branches, with and without a cache, share parameters
 UNNAMED = {"onnx::Mul_2080": "groupnorm.weight", "onnx::Add_2081": "groupnorm.bias"}
 
 
@@ -61,15 +63,23 @@ def parameters(graph):
     found, state = constants(graph), {}
     for name, inputs in nodes(graph):
         product = re.match(r"/(.*)/MatMul", name)
-        for base in [text.removesuffix("_quantized") for text in inputs if text.endswith("_quantized") and text in found]:
+        for base in [
+            text.removesuffix("_quantized")
+            for text in inputs
+            if text.endswith("_quantized") and text in found
+        ]:
             if product:
                 state[product[1].replace("/", ".") + ".weight"] = full(found, base).T.contiguous()
     for name, array in found.items():
         if "embed_tokens.weight" in name and name.endswith("_quantized"):
-            state[MERGED.sub("", name.removesuffix("_quantized"))] = full(found, name.removesuffix("_quantized"))
+            state[MERGED.sub("", name.removesuffix("_quantized"))] = full(
+                found, name.removesuffix("_quantized")
+            )
         name = UNNAMED.get(name, MERGED.sub("", name)).removesuffix("_add_tensor")
         if name.endswith((".weight", ".bias")):
-            state[name] = torch.from_numpy(array.squeeze().copy() if "groupnorm" in name else array.copy())
+            state[name] = torch.from_numpy(
+                array.squeeze().copy() if "groupnorm" in name else array.copy()
+            )
     return state
 
 
@@ -92,31 +102,47 @@ def tokenizer(data):
 
     vocabulary = {}
     for number, piece in enumerate(pieces(data)):
-        text = f"<0x{number - 3:02X}>" if 3 <= number < 259 else piece.decode("utf-8", "replace")  # the single bytes come first
+        text = (
+            f"<0x{number - 3:02X}>" if 3 <= number < 259 else piece.decode("utf-8", "replace")
+        )  # the single bytes come first
         vocabulary[text if text not in vocabulary else f"<again {number}>"] = number
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    words.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
-    return PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    words.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def convert(wheel, folder):
     """Write the model of a wheel to a folder that transformers loads."""
-    from transformers import MoonshineConfig, MoonshineForConditionalGeneration, Wav2Vec2FeatureExtractor
+    from transformers import (
+        MoonshineConfig,
+        MoonshineForConditionalGeneration,
+        Wav2Vec2FeatureExtractor,
+    )
 
     with zipfile.ZipFile(wheel) as archive:
         encoder, decoder, tokens = (
             archive.read(f"moonshine_voice/assets/tiny-en/{name}")
             for name in ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
         )
-    state = {f"model.encoder.{name}": value for name, value in parameters(graph_of(encoder)).items()}
+    state = {
+        f"model.encoder.{name}": value for name, value in parameters(graph_of(encoder)).items()
+    }
     state.update(parameters(graph_of(decoder)))
     model = MoonshineForConditionalGeneration(MoonshineConfig())
     state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]  # one matrix
-    model.load_state_dict({name: value for name, value in state.items() if name in model.state_dict()})
+    model.load_state_dict(
+        {name: value for name, value in state.items() if name in model.state_dict()}
+    )
     model.generation_config.max_length = 194
     model.save_pretrained(folder)
     tokenizer(tokens).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(sampling_rate=16000, do_normalize=False, return_attention_mask=True).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(
+        sampling_rate=16000, do_normalize=False, return_attention_mask=True
+    ).save_pretrained(folder)
 
 
 if __name__ == "__main__":

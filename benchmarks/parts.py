@@ -84,7 +84,11 @@ class Watched(Timed):
 
     def compute_forward(self, batch, stage):
         if WATCH.prefix:
-            self.sound[stage.name.lower()] += batch.noisy_sig.lengths.sum().item() * batch.noisy_sig.data.shape[1] / self.hparams.sample_rate
+            self.sound[stage.name.lower()] += (
+                batch.noisy_sig.lengths.sum().item()
+                * batch.noisy_sig.data.shape[1]
+                / self.hparams.sample_rate
+            )
         return super().compute_forward(batch, stage)
 
     def compute_objectives(self, predictions, batch, stage):
@@ -110,7 +114,10 @@ def measure(arguments, plain):
     train.MimicBrain, train.Flow = Watched, WatchedFlow
     code = run_stage(arguments, plain)
     if code == 0:
-        per_second = {name: 1000 * took / Watched.sound[name.split(":")[0]] for name, took in WATCH.spent.items()}
+        per_second = {
+            name: 1000 * took / Watched.sound[name.split(":")[0]]
+            for name, took in WATCH.spent.items()
+        }
         print(MARK + json.dumps(per_second), flush=True)
     return code
 
@@ -119,11 +126,24 @@ def table(plain, here):
     """Parts with ms for a second of sound and shares, stages apart, the largest first."""
     rows = ["| part | plain, ms | share | here, ms | share |", "|---|---|---|---|---|"]
     for stage in ("train", "valid"):
-        names = {name for found in (plain, here) for name, took in found.items() if name.startswith(stage) and took >= 0.05}
-        sums = [sum(took for name, took in found.items() if name.startswith(stage)) for found in (plain, here)]
-        rows.append(f"| **{stage}** | **{sums[0]:.1f}** | | **{sums[1]:.1f}** | ({sums[0] / sums[1]:.2f} x) |")
+        names = {
+            name
+            for found in (plain, here)
+            for name, took in found.items()
+            if name.startswith(stage) and took >= 0.05
+        }
+        sums = [
+            sum(took for name, took in found.items() if name.startswith(stage))
+            for found in (plain, here)
+        ]
+        rows.append(
+            f"| **{stage}** | **{sums[0]:.1f}** | | **{sums[1]:.1f}** | ({sums[0] / sums[1]:.2f} x) |"
+        )
         for name in sorted(names, key=lambda name: -plain.get(name, 0.0)):
-            cells = [f"{found.get(name, 0.0):.1f} | {100 * found.get(name, 0.0) / total:.0f} %" for found, total in zip((plain, here), sums)]
+            cells = [
+                f"{found.get(name, 0.0):.1f} | {100 * found.get(name, 0.0) / total:.0f} %"
+                for found, total in zip((plain, here), sums)
+            ]
             rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 

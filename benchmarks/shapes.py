@@ -49,15 +49,23 @@ def measure(way):
         keep_memory()
     torch.manual_seed(0)
     network, draw = Enhancer(channel_counts=CHANNELS, dense_nodes=256), random.Random(0)
-    lengths = [-(-draw.randint(int(1.4 * RATE), 4 * RATE) // multiple) * multiple for _ in range(STEPS)]
+    lengths = [
+        -(-draw.randint(int(1.4 * RATE), 4 * RATE) // multiple) * multiple for _ in range(STEPS)
+    ]
     spent = [1000 * step(network, samples) for samples in lengths][WARM_UP:]
-    print(f"| {way} | {statistics.median(spent):.0f} ms | {statistics.mean(spent):.0f} ms |", flush=True)
+    print(
+        f"| {way} | {statistics.median(spent):.0f} ms | {statistics.mean(spent):.0f} ms |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
         measure(sys.argv[1])
     else:
-        print(f"{torch.get_num_threads()} threads\n| lengths | median | mean |\n|---|---|---|", flush=True)
+        print(
+            f"{torch.get_num_threads()} threads\n| lengths | median | mean |\n|---|---|---|",
+            flush=True,
+        )
         for name in WAYS:
             subprocess.run([sys.executable, __file__, name], check=True)

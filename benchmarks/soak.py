@@ -37,7 +37,13 @@ def look(process):
         return None
     shared = [path for path in Path("/dev/shm").iterdir()] if Path("/dev/shm").is_dir() else []
     own = process.memory_info().rss / MB
-    return {"own_mb": own, "all_mb": memory, "handles": handles, "processes": len(family), "shm": len(shared)}
+    return {
+        "own_mb": own,
+        "all_mb": memory,
+        "handles": handles,
+        "processes": len(family),
+        "shm": len(shared),
+    }
 
 
 def watch(process, minutes):
@@ -71,7 +77,9 @@ def report(looks):
 
 def main():
     """Start, watch, stop, count."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--looks", type=Path, help="write all looks to this JSON file")
     options = parser.parse_args()
@@ -80,14 +88,18 @@ def main():
             (Path(folder) / name).symlink_to(ROOT / name)
         command = [sys.executable, str(ROOT / "train.py"), "hparams/enhance_mimic.yaml", *OPTIONS]
         run = psutil.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
-        while not list(Path(folder).glob("results/enhance_mimic/1/save/CKPT*")) and run.poll() is None:
+        while (
+            not list(Path(folder).glob("results/enhance_mimic/1/save/CKPT*")) and run.poll() is None
+        ):
             time.sleep(0.5)  # the first epoch fills caches
         looks = watch(run, options.minutes)
         left, begin = run.children(recursive=True), time.monotonic()
         run.terminate()
         code, seconds = run.wait(timeout=120), time.monotonic() - begin
         alive = psutil.wait_procs(left, timeout=10)[1]
-        epochs = len((Path(folder) / "results/enhance_mimic/1/train_log.txt").read_text().splitlines())
+        epochs = len(
+            (Path(folder) / "results/enhance_mimic/1/train_log.txt").read_text().splitlines()
+        )
     growth = report(looks)
     if options.looks:
         options.looks.write_text(json.dumps(looks))

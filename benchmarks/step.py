@@ -30,9 +30,21 @@ from training import report
 from training.cost import peak_memory
 from training.process import keep_kernels
 
-PLAIN = ["--precision=fp32", "--batch_seconds=null", "--batch_size=8", "--valid_batch_size=8", "--sorting=ascending"]
+PLAIN = [
+    "--precision=fp32",
+    "--batch_seconds=null",
+    "--batch_size=8",
+    "--valid_batch_size=8",
+    "--sorting=ascending",
+]
 PLAIN += ["--muon_models=[]", "--memory_mb=0", "--pad_multiple=0.0001", "--keep_freed_memory=False"]
-LEAN = ["--noprogressbar", "--figures=False", "--tensorboard=False", "--export=False", "--enhanced_folder=null"]
+LEAN = [
+    "--noprogressbar",
+    "--figures=False",
+    "--tensorboard=False",
+    "--export=False",
+    "--enhanced_folder=null",
+]
 NUMBERS = {"utterances": "of each set", "epochs": "of each run", "repeats": "runs of each way"}
 MARK = "MEASURED "  # begins the line in which a process tells its figures
 
@@ -47,7 +59,9 @@ class SerialScores:
         """Score an utterance, [samples] each."""
         record = {"id": utt_id, "not_scored": {}}
         for name, metric in self.metrics.items():
-            if name == "csig":  # the first of the composite ones: one statistic beside the others, with a PESQ of its own
+            if (
+                name == "csig"
+            ):  # the first of the composite ones: one statistic beside the others, with a PESQ of its own
                 cached_pesq.cache_clear()
             try:
                 record[name] = metric(predicted, target)
@@ -72,7 +86,9 @@ class Timed(train.MimicBrain):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.serial:
-            self.pools = {stage: SerialScores(self.quality_names(stage)) for stage in train.sb.Stage}
+            self.pools = {
+                stage: SerialScores(self.quality_names(stage)) for stage in train.sb.Stage
+            }
 
     def on_stage_start(self, stage, epoch=None):
         """Start the watch."""
@@ -115,7 +131,12 @@ def measure(arguments, plain):
     train.MimicBrain = Timed
     code = run_stage(arguments, plain)
     if code == 0:
-        found = {**Timed.spent, **peak_memory(), "loss": Timed.last_losses[-1], "curve": Timed.curve}
+        found = {
+            **Timed.spent,
+            **peak_memory(),
+            "loss": Timed.last_losses[-1],
+            "curve": Timed.curve,
+        }
         print(MARK + json.dumps(found), flush=True)
     return code
 
@@ -140,10 +161,14 @@ def merged(common, *more):
 
 def read_options(arguments, description, **numbers):
     """Command line -> (options: the stage and these numbers, arguments common to both ways, overrides)."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("stage", help="hparams/<stage>.yaml; --key=value overrides may follow")
     for name, default in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{NUMBERS[name]} (default: %(default)s)")
+        parser.add_argument(
+            f"--{name}", type=int, default=default, help=f"{NUMBERS[name]} (default: %(default)s)"
+        )
     options, overrides = parser.parse_known_args(arguments)
     common = [options.stage, *LEAN, f"--debug_utterances={options.utterances or 'null'}"]
     common += [f"--number_of_epochs={options.epochs}"]
@@ -157,7 +182,9 @@ def with_until(plain, here):
     for name in curves[0][0].keys() - {"seconds"}:
         goal = min(epoch[name] for epoch in curves[0])
         for way, curve in zip((plain, here), curves):
-            way[f"train until valid {name}"] = min((e["seconds"] for e in curve if e[name] <= goal), default=float("inf"))
+            way[f"train until valid {name}"] = min(
+                (e["seconds"] for e in curve if e[name] <= goal), default=float("inf")
+            )
     return plain, here
 
 
@@ -165,7 +192,9 @@ def table(found):
     """Rows of the medians and their ratios, as Markdown."""
     rows = ["| | plain | here | ratio |", "|---|---|---|---|"]
     for key in found["plain"][0]:
-        plain, here = (statistics.median(run[key] for run in found[way]) for way in ("plain", "here"))
+        plain, here = (
+            statistics.median(run[key] for run in found[way]) for way in ("plain", "here")
+        )
         ratio = f"{plain / here:.2f}" if here else ""
         rows.append(f"| {key} | {plain:.3f} | {here:.3f} | {ratio} |")
     return "\n".join(rows)
@@ -175,13 +204,20 @@ def main(arguments):
     """Measure both ways in turn, so that what else the machine does meets both."""
     if arguments[:1] in (["--plain"], ["--here"]):
         return measure(arguments[1:], arguments[0] == "--plain")
-    options, common, overrides = read_options(arguments, __doc__, utterances=64, epochs=2, repeats=3)
+    options, common, overrides = read_options(
+        arguments, __doc__, utterances=64, epochs=2, repeats=3
+    )
     found = {"plain": [], "here": []}
     for _ in range(options.repeats):
-        runs = run_apart(merged(common, overrides, PLAIN), True), run_apart(merged(common, overrides), False)
+        runs = (
+            run_apart(merged(common, overrides, PLAIN), True),
+            run_apart(merged(common, overrides), False),
+        )
         for way, figures in zip(found, with_until(*runs)):
             found[way].append(figures)
-    print(f"{options.stage}, {options.utterances} utterances, {options.epochs} epochs, medians of {options.repeats} runs")
+    print(
+        f"{options.stage}, {options.utterances} utterances, {options.epochs} epochs, medians of {options.repeats} runs"
+    )
     print(table(found))
     return 0
 

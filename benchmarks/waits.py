@@ -36,9 +36,21 @@ class Waits(warnings.catch_warnings):
     def note(self, message, *_args, **_kwargs):
         """Called for each warning."""
         if "synchroniz" in str(message):
-            frames = [f for f in traceback.extract_stack() if Path(f.filename) != Path(__file__) and "warnings.py" not in f.filename]
-            own = [frame for frame in frames if ROOT in Path(frame.filename).parents and "benchmarks" not in frame.filename]
-            self.found[f"{place(own[-1])}: {own[-1].line} ({place(frames[-1])})" if own else place(frames[-1])] += 1
+            frames = [
+                f
+                for f in traceback.extract_stack()
+                if Path(f.filename) != Path(__file__) and "warnings.py" not in f.filename
+            ]
+            own = [
+                frame
+                for frame in frames
+                if ROOT in Path(frame.filename).parents and "benchmarks" not in frame.filename
+            ]
+            self.found[
+                f"{place(own[-1])}: {own[-1].line} ({place(frames[-1])})"
+                if own
+                else place(frames[-1])
+            ] += 1
 
 
 def place(frame):

@@ -24,7 +24,9 @@ def unpack(archive, folder):
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive)
-            for name, member in tqdm(members.items(), desc=f"Unpacking {archive.name}", delay=QUIET_SECONDS):
+            for name, member in tqdm(
+                members.items(), desc=f"Unpacking {archive.name}", delay=QUIET_SECONDS
+            ):
                 _extract(opened, member, target / name)
     except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
         archive.unlink()
@@ -42,7 +44,11 @@ def _members(opened, archive):
         if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
             unsafe.append(member.filename)
         elif not member.is_dir() and not _is_litter(path):
-            parts = path.parts[1:] if path.parts[0] == archive.stem and len(path.parts) > 1 else path.parts
+            parts = (
+                path.parts[1:]
+                if path.parts[0] == archive.stem and len(path.parts) > 1
+                else path.parts
+            )
             members[Path(*parts)] = member
     if unsafe:
         raise RecipeError(

@@ -12,6 +12,7 @@ from errors import RecipeError
 
 HEADER = 4096  # bytes; more than a wav file's header, one block of most file systems
 
+
 def read(path):
     """Read a sound file as ``(signal, rate)``: float32 ``[samples]`` within -1..1, and its rate in Hz.
 

@@ -14,7 +14,9 @@ SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, within the c
 DO_NOT_EXIT = 0x8000  # espeak_Initialize: report a failure instead of ending the process
 UTF8 = 1
 WORDS_PER_MINUTE = 1  # espeak_PARAMETER number
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
 
 
 def prepare_data(folder, variants):
@@ -61,16 +63,23 @@ class Engine:
                 "or reinstall with: pip install --force-reinstall espeakng-loader"
             )
         self._pieces = []
-        self._callback = _Callback(self._collect)  # kept: the library holds only a bare pointer to it
+        self._callback = _Callback(
+            self._collect
+        )  # kept: the library holds only a bare pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
 
     def say(self, voice, text, speed):
         """Speak ``text`` at ``speed`` words per minute: float32 ``[samples]`` at ``RATE``, within -1..1."""
         self._pieces.clear()
         self._check(self._library.espeak_SetVoiceByName(voice.encode()), f"voice {voice!r}")
-        self._check(self._library.espeak_SetParameter(WORDS_PER_MINUTE, int(speed), 0), f"speed {speed}")
+        self._check(
+            self._library.espeak_SetParameter(WORDS_PER_MINUTE, int(speed), 0), f"speed {speed}"
+        )
         encoded = text.encode("utf-8") + b"\0"
-        self._check(self._library.espeak_Synth(encoded, len(encoded), 0, 0, 0, UTF8, None, None), f"text {text!r}")
+        self._check(
+            self._library.espeak_Synth(encoded, len(encoded), 0, 0, 0, UTF8, None, None),
+            f"text {text!r}",
+        )
         if not self._pieces:
             raise RecipeError(f"espeak-ng said nothing for {text!r} with voice {voice!r}.")
         return np.concatenate(self._pieces).astype(np.float32) / 32768

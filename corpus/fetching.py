@@ -38,9 +38,13 @@ def fetch(url, target, attempts=6, pause=1.0):
             _receive(url, part)
             os.replace(part, target)
         except HTTPError as problem:
-            failures = _failed(url, problem, failures, attempts, pause, final=problem.code in GIVEN_UP)
+            failures = _failed(
+                url, problem, failures, attempts, pause, final=problem.code in GIVEN_UP
+            )
         except LOST_CONNECTION as problem:
-            failures = _failed(url, problem, 0 if _size(part) > before else failures, attempts, pause)
+            failures = _failed(
+                url, problem, 0 if _size(part) > before else failures, attempts, pause
+            )
     return target
 
 
@@ -70,7 +74,11 @@ def _receive(url, part):
         raise
     with response:
         start = start if response.status == 206 and _continues(response, start) else 0
-        total = start + int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
+        total = (
+            start + int(response.headers["Content-Length"])
+            if "Content-Length" in response.headers
+            else None
+        )
         _copy(response, part, start, total)
     if total is not None and _size(part) != total:
         raise CutShort(f"{_size(part)} of {total} bytes came")

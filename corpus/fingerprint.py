@@ -36,7 +36,9 @@ def write_stamp(stamp, mark, outputs):
 
 
 def _record(mark, outputs):
-    hashes = {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in outputs}
+    hashes = {
+        Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in outputs
+    }
     return {"data_and_settings": mark, "outputs": hashes}
 
 

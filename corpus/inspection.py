@@ -28,7 +28,11 @@ def inspect_all(utterances, max_seconds):
     """Inspect utterances in parallel, in order; a bar shows when it takes longer than a few seconds."""
     with ThreadPoolExecutor(THREADS) as pool:
         work = pool.map(lambda utterance: inspect(utterance, max_seconds), utterances)
-        return list(tqdm(work, total=len(utterances), desc="Checking files", unit="utt", delay=QUIET_SECONDS))
+        return list(
+            tqdm(
+                work, total=len(utterances), desc="Checking files", unit="utt", delay=QUIET_SECONDS
+            )
+        )
 
 
 def inspect(utterance, max_seconds):
@@ -39,7 +43,9 @@ def inspect(utterance, max_seconds):
     for kind in ("clean", "noisy", "text"):
         if getattr(utterance, kind) is None:
             found.problems.append(f"{utterance.name}: has no {kind} file")
-    frames = {kind: _frames(getattr(utterance, kind), found.problems) for kind in ("clean", "noisy")}
+    frames = {
+        kind: _frames(getattr(utterance, kind), found.problems) for kind in ("clean", "noisy")
+    }
     if None not in frames.values():
         _compare(utterance.name, frames, max_seconds, found.problems)
         found.seconds = frames["noisy"] / SAMPLE_RATE
@@ -60,7 +66,10 @@ def sound_problem(path):
             return 0, f"has {info.channels} channels, not 1"
         if info.samplerate != SAMPLE_RATE:
             return 0, f"has a sample rate of {info.samplerate} Hz, not {SAMPLE_RATE}"
-        if info.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(soundfile.read(str(path))[0]).all():
+        if (
+            info.subtype in ("FLOAT", "DOUBLE")
+            and not np.isfinite(soundfile.read(str(path))[0]).all()
+        ):
             return 0, "holds samples that are not finite numbers"
     except (soundfile.LibsndfileError, OSError):
         return 0, "cannot be read as sound (empty, damaged, or of another format)"
@@ -69,7 +78,9 @@ def sound_problem(path):
 
 def announces_more(info):
     """libsndfile notes in its log where the file ends before the ``data`` chunk does."""
-    return any(line.startswith("data :") and "should be" in line for line in info.extra_info.splitlines())
+    return any(
+        line.startswith("data :") and "should be" in line for line in info.extra_info.splitlines()
+    )
 
 
 def _frames(path, problems):
@@ -85,7 +96,9 @@ def _frames(path, problems):
 
 def _compare(name, frames, max_seconds, problems):
     if frames["clean"] != frames["noisy"]:
-        problems.append(f"{name}: clean has {frames['clean']} samples, noisy {frames['noisy']}; they must be parallel")
+        problems.append(
+            f"{name}: clean has {frames['clean']} samples, noisy {frames['noisy']}; they must be parallel"
+        )
     seconds = max(frames.values()) / SAMPLE_RATE
     if seconds > max_seconds:
         problems.append(f"{name}: lasts {seconds:.1f} s, longer than max_seconds={max_seconds}")

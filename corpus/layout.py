@@ -19,7 +19,11 @@ class Part:
 
 
 TRAIN = Part(
-    "train", "clean_trainset_28spk_wav", "noisy_trainset_28spk_wav", "trainset_28spk_txt", "log_trainset_28spk.txt"
+    "train",
+    "clean_trainset_28spk_wav",
+    "noisy_trainset_28spk_wav",
+    "trainset_28spk_txt",
+    "log_trainset_28spk.txt",
 )
 TEST = Part("test", "clean_testset_wav", "noisy_testset_wav", "testset_txt", "log_testset.txt")
 PARTS = (TRAIN, TEST)
@@ -71,12 +75,22 @@ def find_utterances(data_folder, part):
         "noisy": find_folder(data_folder, part.noisy),
         "text": find_folder(data_folder, part.text),
     }
-    missing = [_missing_folder(getattr(part, kind), kind) for kind, folder in folders.items() if folder is None]
+    missing = [
+        _missing_folder(getattr(part, kind), kind)
+        for kind, folder in folders.items()
+        if folder is None
+    ]
     if missing:
         return [], missing
-    files = {kind: _by_stem(folder, ".txt" if kind == "text" else ".wav") for kind, folder in folders.items()}
+    files = {
+        kind: _by_stem(folder, ".txt" if kind == "text" else ".wav")
+        for kind, folder in folders.items()
+    }
     names = sorted(files["clean"].keys() | files["noisy"].keys())
-    return [Utterance(name, *(files[kind].get(name) for kind in ("clean", "noisy", "text"))) for name in names], []
+    return [
+        Utterance(name, *(files[kind].get(name) for kind in ("clean", "noisy", "text")))
+        for name in names
+    ], []
 
 
 def _missing_folder(name, kind):

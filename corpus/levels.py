@@ -27,8 +27,12 @@ def active_level(speech, sample_rate=16000):
     active = np.array([_active_samples(envelope, threshold, sample_rate) for threshold in LADDER])
     heard = active > 0
     levels = 10 * np.log10(energy / active[heard])
-    above = np.maximum.accumulate(levels - 20 * np.log10(LADDER[heard]))  # dB from threshold up to level
-    if above[0] >= MARGIN or above[-1] <= MARGIN:  # no crossing on the ladder: faint or steady sound
+    above = np.maximum.accumulate(
+        levels - 20 * np.log10(LADDER[heard])
+    )  # dB from threshold up to level
+    if (
+        above[0] >= MARGIN or above[-1] <= MARGIN
+    ):  # no crossing on the ladder: faint or steady sound
         return rms(speech)
     return float(10 ** (np.interp(MARGIN, above, levels) / 20))
 

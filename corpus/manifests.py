@@ -30,9 +30,13 @@ class Survey:
         """Return all problems as one text, or an empty one."""
         parts = []
         if self.missing:
-            parts.append(f"{data_folder}:\n{listed(self.missing)}\n{FOLDER_REMEDY.format(folder=data_folder)}")
+            parts.append(
+                f"{data_folder}:\n{listed(self.missing)}\n{FOLDER_REMEDY.format(folder=data_folder)}"
+            )
         if self.files:
-            parts.append(f"{data_folder}: {len(self.files)} problem(s) with the files:\n{listed(self.files)}")
+            parts.append(
+                f"{data_folder}: {len(self.files)} problem(s) with the files:\n{listed(self.files)}"
+            )
             if any("sample rate" in problem for problem in self.files):
                 parts.append(RATE_REMEDY.format(folder=data_folder))
         parts += self.speakers
@@ -55,7 +59,14 @@ def survey(data_folder, lexicon, valid_speakers, test_speakers, max_seconds):
     if not result.missing:
         _check_split(inspected, valid_speakers, result)
     for part, utterances in inspected.items():
-        _fill(result, part, utterances, _conditions(find_log(data_folder, part)), valid_speakers, lexicon)
+        _fill(
+            result,
+            part,
+            utterances,
+            _conditions(find_log(data_folder, part)),
+            valid_speakers,
+            lexicon,
+        )
     return result
 
 
@@ -70,7 +81,9 @@ def _fill(result, part, inspected, conditions, valid_speakers, lexicon):
         if found.problems or not all(phones):
             continue
         manifest = "valid" if part is TRAIN and utterance.speaker in valid_speakers else part.name
-        result.manifests[manifest][utterance.name] = _entry(found, phones) | conditions.get(utterance.name, {})
+        result.manifests[manifest][utterance.name] = _entry(found, phones) | conditions.get(
+            utterance.name, {}
+        )
 
 
 def _entry(found, phones):
@@ -106,7 +119,9 @@ def _only(utterances, speakers, problems):
     counts = Counter(utterance.speaker for utterance in utterances)
     unknown = [speaker for speaker in speakers if speaker not in counts]
     if unknown:
-        problems.append(f"test_speakers: {', '.join(unknown)} not in the test folders, which hold {_names(counts)}.")
+        problems.append(
+            f"test_speakers: {', '.join(unknown)} not in the test folders, which hold {_names(counts)}."
+        )
     return [utterance for utterance in utterances if utterance.speaker in speakers]
 
 
@@ -120,11 +135,15 @@ def _check_split(inspected, valid_speakers, result):
     if not counts:
         result.speakers.append("The training folders hold no wav files.")
     elif unknown:
-        result.speakers.append(f"valid_speakers: no speaker {', '.join(unknown)} to withhold. {there} {remedy}")
+        result.speakers.append(
+            f"valid_speakers: no speaker {', '.join(unknown)} to withhold. {there} {remedy}"
+        )
     elif not valid_speakers:
         result.speakers.append(f"valid_speakers is empty: nothing to validate on. {there} {remedy}")
     elif set(counts) <= set(valid_speakers):
-        result.speakers.append(f"No utterance is left to train on: all are withheld. {there} {remedy}")
+        result.speakers.append(
+            f"No utterance is left to train on: all are withheld. {there} {remedy}"
+        )
     if not inspected[TEST]:
         result.speakers.append("The test folders hold no utterance to test on.")
     _check_leak(inspected, result.speakers)
@@ -134,7 +153,9 @@ def _check_leak(inspected, problems):
     trained = {found.utterance.name for found in inspected[TRAIN]}
     both = [found.utterance.name for found in inspected[TEST] if found.utterance.name in trained]
     if both:
-        problems.append(f"{len(both)} utterance(s) stand in the training and in the test folders:\n{listed(both)}")
+        problems.append(
+            f"{len(both)} utterance(s) stand in the training and in the test folders:\n{listed(both)}"
+        )
 
 
 def _names(counts, shown=12):

@@ -27,7 +27,11 @@ from errors import RecipeError
 VERSION = 2  # raise it whenever the same seed would give other bytes
 SNRS = {"train": (0, 5, 10, 15), "valid": (0, 5, 10, 15), "test": (2.5, 7.5, 12.5, 17.5)}  # dB
 KINDS = {"train": list(noises.TRAIN), "valid": list(noises.TRAIN), "test": list(noises.TEST)}
-TRAIN_FOLDERS = ("clean_trainset_28spk_wav_16k", "noisy_trainset_28spk_wav_16k", "trainset_28spk_txt")
+TRAIN_FOLDERS = (
+    "clean_trainset_28spk_wav_16k",
+    "noisy_trainset_28spk_wav_16k",
+    "trainset_28spk_txt",
+)
 TEST_FOLDERS = ("clean_testset_wav_16k", "noisy_testset_wav_16k", "testset_txt")
 FOLDERS = {"train": TRAIN_FOLDERS, "valid": TRAIN_FOLDERS, "test": TEST_FOLDERS}
 LOGS = {"log_trainset_28spk.txt": ("train", "valid"), "log_testset.txt": ("test",)}
@@ -36,7 +40,9 @@ CHUNK = 20  # utterances a worker is handed at once
 STALE = 60  # s, after which a half-written file was left by a process that died
 
 
-def synthesize_mini_corpus(folder, seed=1234, n_train=1200, n_valid=80, n_test=200, jobs=None, progress=True):
+def synthesize_mini_corpus(
+    folder, seed=1234, n_train=1200, n_valid=80, n_test=200, jobs=None, progress=True
+):
     """Synthesize the corpus into ``folder`` unless it is there already, and return the folder as a Path.
 
     The same ``seed`` and sizes (utterances) give the same bytes, whatever ``jobs`` (processes; None: one a core).
@@ -48,7 +54,11 @@ def synthesize_mini_corpus(folder, seed=1234, n_train=1200, n_valid=80, n_test=2
     identity = {"version": VERSION, "seed": seed, **{f"n_{split}": n for split, n in sizes.items()}}
     _check_sizes(identity, jobs)
     if not _claim(folder, identity):
-        plan = [utterance for split, count in sizes.items() for utterance in _planned(split, count, seed)]
+        plan = [
+            utterance
+            for split, count in sizes.items()
+            for utterance in _planned(split, count, seed)
+        ]
         _synthesize(folder, [item for item in plan if not _is_done(folder, item)], jobs, progress)
         _write_logs(folder, plan)
         write_text(folder / COMPLETE, json.dumps(identity, indent=2) + "\n")
@@ -59,9 +69,13 @@ def _check_sizes(identity, jobs):
     """Counts must be whole numbers: 0 or more utterances, 1 or more jobs."""
     for name, value in identity.items():
         if not isinstance(value, int) or value < 0:
-            raise RecipeError(f"{name}={value!r} of the mini corpus; accepted: whole numbers from 0 on.")
+            raise RecipeError(
+                f"{name}={value!r} of the mini corpus; accepted: whole numbers from 0 on."
+            )
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
-        raise RecipeError(f"jobs={jobs!r}; accepted: whole numbers from 1 on, or None for one process a core.")
+        raise RecipeError(
+            f"jobs={jobs!r}; accepted: whole numbers from 1 on, or None for one process a core."
+        )
 
 
 def _claim(folder, identity):
@@ -129,7 +143,10 @@ def _generator(seed, key):
 def _paths(folder, item):
     """Clean sound, noisy sound and transcript of an utterance."""
     endings = (".wav", ".wav", ".txt")
-    return [folder / place / (item["name"] + ending) for place, ending in zip(FOLDERS[item["split"]], endings)]
+    return [
+        folder / place / (item["name"] + ending)
+        for place, ending in zip(FOLDERS[item["split"]], endings)
+    ]
 
 
 def _is_done(folder, item):
@@ -141,11 +158,16 @@ def _synthesize(folder, items, jobs, progress):
     """Make the utterances in parallel processes: espeak-ng is one global state, threads would mix their speech."""
     everybody = [voice for split in SNRS for voice in speakers(split)]
     chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    with tempfile.TemporaryDirectory(prefix="mini") as data, tqdm(
-        total=len(items), desc="Synthesizing the mini corpus", unit="utt", disable=not progress
-    ) as bar:
+    with (
+        tempfile.TemporaryDirectory(prefix="mini") as data,
+        tqdm(
+            total=len(items), desc="Synthesizing the mini corpus", unit="utt", disable=not progress
+        ) as bar,
+    ):
         prepare_data(data, {voice.name: variant_file(voice) for voice in everybody})
-        workers = Parallel(n_jobs=min(jobs or os.cpu_count(), max(len(chunks), 1)), return_as="generator_unordered")
+        workers = Parallel(
+            n_jobs=min(jobs or os.cpu_count(), max(len(chunks), 1)), return_as="generator_unordered"
+        )
         for count in workers(delayed(_synthesize_chunk)(folder, chunk, data) for chunk in chunks):
             bar.update(count)
 

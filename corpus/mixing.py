@@ -22,7 +22,9 @@ def mix_at_snr(speech, noise, snr_db, sample_rate=16000):
     noise = np.resize(noise, speech.size)
     noise_level = rms(noise)
     if noise_level == 0.0:
-        raise RecipeError("The noise is silent over the length of the speech. Choose a stretch that holds sound.")
+        raise RecipeError(
+            "The noise is silent over the length of the speech. Choose a stretch that holds sound."
+        )
     noise_gain = active_level(speech, sample_rate) / noise_level / 10 ** (snr_db / 20)
     noisy = speech + noise_gain * noise
     gain = min(1.0, PEAK / max(np.abs(noisy).max(), np.abs(speech).max()))
@@ -33,9 +35,15 @@ def _checked(signal, name):
     """``signal`` as float64 ``[samples]``, or RecipeError if it cannot be mixed."""
     signal = np.asarray(signal, dtype=np.float64)
     if signal.ndim != 1:
-        raise RecipeError(f"The {name} has shape {signal.shape}; accepted: [samples]. Average its channels.")
+        raise RecipeError(
+            f"The {name} has shape {signal.shape}; accepted: [samples]. Average its channels."
+        )
     if not np.isfinite(signal).all():
-        raise RecipeError(f"The {name} holds values that are not finite numbers. Check the file it came from.")
+        raise RecipeError(
+            f"The {name} holds values that are not finite numbers. Check the file it came from."
+        )
     if signal.size == 0 or not signal.any():
-        raise RecipeError(f"The {name} is empty or silent; no signal-to-noise ratio can be set. Leave this file out.")
+        raise RecipeError(
+            f"The {name} is empty or silent; no signal-to-noise ratio can be set. Leave this file out."
+        )
     return signal

@@ -36,7 +36,11 @@ def find_noises(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise RecipeError(f"--noise: no such folder {folder}")
-    kinds = {safe_name(kind.name): sound_files(kind) for kind in sorted(folder.iterdir()) if kind.is_dir()}
+    kinds = {
+        safe_name(kind.name): sound_files(kind)
+        for kind in sorted(folder.iterdir())
+        if kind.is_dir()
+    }
     kinds = {kind: partial(_recorded, files) for kind, files in kinds.items() if files}
     if len(kinds) < 2:
         raise RecipeError(
@@ -62,7 +66,9 @@ def _recorded(files, samples, rng):
         stretch = noise[start : start + samples]
         if stretch.any():
             return stretch
-    raise RecipeError(f"only silence in {DRAWS} stretches of {files[0].parent}; leave this noise out")
+    raise RecipeError(
+        f"only silence in {DRAWS} stretches of {files[0].parent}; leave this noise out"
+    )
 
 
 def _babble(paths, samples, rng):
@@ -87,7 +93,9 @@ def _coloured(_paths, samples, rng):
     fall = np.maximum(frequencies, 100) ** -rng.uniform(*FALL)
     time = np.arange(samples) / SAMPLE_RATE
     gust = np.sin(2 * np.pi * (rng.uniform(*GUSTS) * time + rng.uniform()))
-    return _shaped(frequencies, 10 ** (decibels / 20) * fall, samples, rng) * (1 + rng.uniform(0, 0.8) * gust)
+    return _shaped(frequencies, 10 ** (decibels / 20) * fall, samples, rng) * (
+        1 + rng.uniform(0, 0.8) * gust
+    )
 
 
 MADE = {"babble": _babble, "speech_shaped": _speech_shaped, "coloured": _coloured}

@@ -5,7 +5,7 @@ falls gently, so that the consonants are masked too: with a steep fall a recogni
 ``docs/experiments.md``). The babble of the test places is spoken in other languages than English.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.signal import fftconvolve, resample_poly
@@ -74,7 +74,9 @@ def _harmonics(samples, pitch, count, rng):
     """Tones at multiples of ``pitch`` Hz, random phases, falling strength, RMS 1."""
     time = np.arange(samples) / SAMPLE_RATE
     phases = rng.uniform(0, 2 * np.pi, count)
-    tones = sum(np.sin(2 * np.pi * pitch * k * time + phases[k - 1]) / k**0.5 for k in range(1, count + 1))
+    tones = sum(
+        np.sin(2 * np.pi * pitch * k * time + phases[k - 1]) / k**0.5 for k in range(1, count + 1)
+    )
     return tones / rms(tones)
 
 
@@ -99,10 +101,12 @@ def _clatter(samples, rng, _engine):
     return _impacts(samples, 6, 500, 5000, 0.03, rng) + 0.8 * _ssn(samples, rng, None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _talker(engine, code, speed, language):
     """One endless-looking talker of a crowd: float64 ``[samples]`` at 16 kHz, RMS 1."""
-    speech = resample_poly(engine.say(code, LINES[language], speed).astype(np.float64), SAMPLE_RATE, RATE)
+    speech = resample_poly(
+        engine.say(code, LINES[language], speed).astype(np.float64), SAMPLE_RATE, RATE
+    )
     return speech / rms(speech)
 
 
@@ -114,7 +118,9 @@ def _babble(samples, rng, engine, language, count):
         voice = voices[rng.integers(len(voices))]
         accent = voice.accent if language == "en" else language
         talker = _talker(engine, f"{accent}+{voice.name}", voice.speed, language)
-        crowd += rng.uniform(0.5, 1) * np.resize(np.roll(talker, rng.integers(talker.size)), samples)
+        crowd += rng.uniform(0.5, 1) * np.resize(
+            np.roll(talker, rng.integers(talker.size)), samples
+        )
     return crowd / rms(crowd)
 
 
@@ -130,7 +136,9 @@ def _chatter(samples, rng, engine):
 
 def _cafe(samples, rng, engine):
     """French guests and their cups."""
-    return _babble(samples, rng, engine, "fr", 8) + 0.3 * _impacts(samples, 2, 1500, 6000, 0.02, rng)
+    return _babble(samples, rng, engine, "fr", 8) + 0.3 * _impacts(
+        samples, 2, 1500, 6000, 0.02, rng
+    )
 
 
 def _bus(samples, rng, _engine):

@@ -32,14 +32,20 @@ class MixSettings:
     test_speakers: tuple = ("0.1",)
     test_noises: tuple = ("0.3",)
     made_noises: tuple = ()  # of noise_sources.MADE; training and validation hear them beside the recorded ones
-    made_share: float = 0.5  # of the utterances of training and validation, where there are made noises
+    made_share: float = (
+        0.5  # of the utterances of training and validation, where there are made noises
+    )
     seed: int = 1234
     only: tuple = ()
     without: tuple = ()
 
     def record(self):
         """What ``split.json`` keeps; without the made noises where there are none, as before these could be asked for."""
-        return {key: value for key, value in asdict(self).items() if self.made_noises or not key.startswith("made_")}
+        return {
+            key: value
+            for key, value in asdict(self).items()
+            if self.made_noises or not key.startswith("made_")
+        }
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ def mix_corpus(speech, noise, data_folder, settings=MixSettings()):
     kinds = {**recorded, **made}
     _make_folders(data_folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        work = pool.map(lambda item: _make(item, kinds[item.noise], data_folder, settings.seed), plan)
+        work = pool.map(
+            lambda item: _make(item, kinds[item.noise], data_folder, settings.seed), plan
+        )
         for _ in tqdm(work, total=len(plan), desc="Mixing", unit="utt", delay=QUIET_SECONDS):
             pass
     _write_logs(data_folder, plan)
@@ -114,15 +122,22 @@ def _is_fraction(text):
 def _made(found, split, settings):
     """Made noises of the voices to train on: whom validation and test hear is in no crowd."""
     if not 0 <= settings.made_share <= 1:
-        raise RecipeError(f"--made_share is {settings.made_share:g}; accepted: 0 to 1, a share of the utterances.")
+        raise RecipeError(
+            f"--made_share is {settings.made_share:g}; accepted: 0 to 1, a share of the utterances."
+        )
     withheld = {*split["valid_speakers"], *split["test_speakers"]}
-    return make_noises(settings.made_noises, [item.path for item in found if item.speaker not in withheld])
+    return make_noises(
+        settings.made_noises, [item.path for item in found if item.speaker not in withheld]
+    )
 
 
 def _plan(found, recorded, made, split, settings):
     """Name the utterances ``<speaker>_<nnn>`` and draw each one's noise and SNR."""
     counts, plan = Counter(), []
-    noises = {TEST: split["test_noises"], TRAIN: [kind for kind in recorded if kind not in split["test_noises"]]}
+    noises = {
+        TEST: split["test_noises"],
+        TRAIN: [kind for kind in recorded if kind not in split["test_noises"]],
+    }
     for item in found:
         counts[item.speaker] += 1
         name = f"{item.speaker}_{counts[item.speaker]:03d}"
@@ -153,7 +168,9 @@ def _claim(data_folder, record):
     path = data_folder / "split.json"
     text = json.dumps(record, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise RecipeError(f"--data_folder: {data_folder} was mixed from other speech or settings. Name an empty folder.")
+        raise RecipeError(
+            f"--data_folder: {data_folder} was mixed from other speech or settings. Name an empty folder."
+        )
     if not path.exists() and data_folder.is_dir() and any(data_folder.iterdir()):
         raise RecipeError(f"--data_folder: {data_folder} holds other files. Name an empty folder.")
     data_folder.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,9 @@ def lexicon_files(extra_lexicon=None):
     files = [OWN_LEXICON] + ([Path(extra_lexicon)] if extra_lexicon else [])
     for path in files:
         if not path.is_file():
-            raise RecipeError(f"extra_lexicon: no such file {path}. Each of its lines reads: WORD P H O N E S")
+            raise RecipeError(
+                f"extra_lexicon: no such file {path}. Each of its lines reads: WORD P H O N E S"
+            )
     return files
 
 
@@ -110,7 +112,9 @@ def read_lexicon(path):
 
 def unknown_words_message(words, template=None):
     """Say which words have no pronunciation (a dict word -> utterance where it occurs) and what to do."""
-    shown = listed([f"{word} (in {utterance})" for word, utterance in sorted(words.items())], shown=20)
+    shown = listed(
+        [f"{word} (in {utterance})" for word, utterance in sorted(words.items())], shown=20
+    )
     where = f" (all of them stand in {template}, ready to be filled in)" if template else ""
     return (
         f"{len(words)} word(s) have no pronunciation:\n{shown}\n"

@@ -37,7 +37,15 @@ def resample_folder(source, target):
     done = {path.name for path in target.iterdir()}
     waiting = [path for path in sorted(source.glob("*.wav")) if path.name not in done]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # torch and libsndfile let other threads run
-        work = pool.map(lambda path: write(target / path.name, to_16k(*read(path)), SAMPLE_RATE), waiting)
-        for _ in tqdm(work, total=len(waiting), desc=f"Resampling {source.name}", unit="file", delay=QUIET_SECONDS):
+        work = pool.map(
+            lambda path: write(target / path.name, to_16k(*read(path)), SAMPLE_RATE), waiting
+        )
+        for _ in tqdm(
+            work,
+            total=len(waiting),
+            desc=f"Resampling {source.name}",
+            unit="file",
+            delay=QUIET_SECONDS,
+        ):
             pass
     return len(waiting)

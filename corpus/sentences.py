@@ -49,6 +49,8 @@ def _word(slot, rng):
 def perplexity():
     """Words that a listener who knows the grammar must still choose between, geometric mean per word."""
     lengths = [len(template.split()) for template in TEMPLATES]
-    choices = [np.log(len(SLOTS.get(slot, "1"))) for template in TEMPLATES for slot in template.split()]
+    choices = [
+        np.log(len(SLOTS.get(slot, "1"))) for template in TEMPLATES for slot in template.split()
+    ]
     template_choice = len(TEMPLATES) * np.log(len(TEMPLATES))
     return float(np.exp((sum(choices) + template_choice) / sum(lengths)))

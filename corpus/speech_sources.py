@@ -41,10 +41,14 @@ def find_speech(folder, only=(), without=()):
         raise RecipeError(f"--speech: no speech in {folder}{chosen}.\n{LAYOUTS}")
     silent = [str(item.path.relative_to(folder)) for item in kept if not item.words.strip()]
     if silent:
-        raise RecipeError(f"--speech: {len(silent)} recording(s) have no words:\n{listed(silent)}\n{LAYOUTS}")
+        raise RecipeError(
+            f"--speech: {len(silent)} recording(s) have no words:\n{listed(silent)}\n{LAYOUTS}"
+        )
     names = {item.speaker: safe_name(item.speaker) for item in kept}
     if len(set(names.values())) < len(names):
-        raise RecipeError(f"--speech: two speaker names differ in punctuation only, of {', '.join(sorted(names))}")
+        raise RecipeError(
+            f"--speech: two speaker names differ in punctuation only, of {', '.join(sorted(names))}"
+        )
     kept = [Speech(item.path, names[item.speaker], item.words) for item in kept]
     return sorted(kept, key=lambda item: item.path.as_posix())
 
@@ -74,17 +78,25 @@ def _from_manifest(folder):
         rows = list(csv.DictReader(file))
     lacking = {"path", "speaker", "words"} - set(rows[0] if rows else ())
     if lacking:
-        raise RecipeError(f"{folder / 'manifest.csv'} lacks the column(s) {', '.join(sorted(lacking))}, or has no rows")
+        raise RecipeError(
+            f"{folder / 'manifest.csv'} lacks the column(s) {', '.join(sorted(lacking))}, or has no rows"
+        )
     absent = [row["path"] for row in rows if not (folder / row["path"]).is_file()]
     if absent:
-        raise RecipeError(f"{folder / 'manifest.csv'} names {len(absent)} missing file(s):\n{listed(absent)}")
+        raise RecipeError(
+            f"{folder / 'manifest.csv'} names {len(absent)} missing file(s):\n{listed(absent)}"
+        )
     return [Speech(folder / row["path"], row["speaker"], row["words"] or "") for row in rows]
 
 
 def _from_folders(folder):
     """LibriSpeech's speaker is the first number of the file name; else it is the folder of the file."""
     librispeech = _librispeech_words(folder)
-    texts = {(path.parent.name, path.stem): path for path in sorted(folder.rglob("*")) if path.suffix in TEXTS}
+    texts = {
+        (path.parent.name, path.stem): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in TEXTS
+    }
     found = []
     for path in sound_files(folder):
         if path.stem in librispeech:

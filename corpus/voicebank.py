@@ -9,7 +9,9 @@ from corpus.resampling import resample_folder
 from errors import RecipeError
 
 BASE_URL = "https://datashare.ed.ac.uk/bitstream/handle/10283/2791"
-ARCHIVES = tuple(f"{folder}.zip" for part in PARTS for folder in (part.clean, part.noisy, part.text))
+ARCHIVES = tuple(
+    f"{folder}.zip" for part in PARTS for folder in (part.clean, part.noisy, part.text)
+)
 LOGS = "logfiles.zip"  # noise and SNR by utterance; training does without
 
 
@@ -34,7 +36,9 @@ def resample_corpus(data_folder):
     found = [folder for folder in folders if folder.is_dir()]
     if not found:
         names = ", ".join(folder.name for folder in folders)
-        raise RecipeError(f"{data_folder} holds none of the folders {names}, so there is nothing to resample.")
+        raise RecipeError(
+            f"{data_folder} holds none of the folders {names}, so there is nothing to resample."
+        )
     return sum(resample_folder(folder, folder.with_name(at_16k(folder.name))) for folder in found)
 
 

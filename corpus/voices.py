@@ -7,7 +7,7 @@ do not depend on what was spoken before it.
 
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.ndimage import map_coordinates
@@ -23,8 +23,12 @@ ACCENTS = ["en-us", "en", "en-gb-x-rp", "en-029", "en-gb-x-gbclan", "en-gb-x-gbc
 LEVEL = 0.08  # active level of every utterance, full scale = 1
 FLOOR = -40  # dB below LEVEL, the noise of the recording that clean speech too has; PESQ is too strict without
 LEAD = 0.15  # s of near silence at either end
-BANDS = np.array([0, 80, 125, 200, 315, 500, 800, 1250, 2000, 3150, 5000, 7000, 8000])  # Hz, of the equalizer
-SPECTRUM = np.array([-25, -8, -2, 0, 0, 0, -2, -4, -7, -9, -11, -12, -14])  # dB per Hz, long-term average speech
+BANDS = np.array(
+    [0, 80, 125, 200, 315, 500, 800, 1250, 2000, 3150, 5000, 7000, 8000]
+)  # Hz, of the equalizer
+SPECTRUM = np.array(
+    [-25, -8, -2, 0, 0, 0, -2, -4, -7, -9, -11, -12, -14]
+)  # dB per Hz, long-term average speech
 TAPS = 513  # of the equalizer
 CALIBRATION = "the old dog met a white sheep near his boat. kate took this thick red book. bill saw five fine ships."
 
@@ -61,7 +65,10 @@ class Voice:
 def speakers(split):
     """The voices of "train", "valid" or "test"."""
     codes = {"train": TRAIN, "valid": VALID, "test": TEST}[split]
-    return [_draw(code[:-1], {"m": "male", "f": "female"}[code[-1]], rank) for rank, code in enumerate(codes)]
+    return [
+        _draw(code[:-1], {"m": "male", "f": "female"}[code[-1]], rank)
+        for rank, code in enumerate(codes)
+    ]
 
 
 def _draw(name, gender, rank):
@@ -96,20 +103,28 @@ def variant_file(voice):
         "echo 0 0",
         f"consonants {voice.consonants} {voice.consonants}",
     ]
-    lines += [f"formant {i} {f} 100 {w}" for i, (f, w) in enumerate(zip(voice.formants, voice.widths))]
+    lines += [
+        f"formant {i} {f} 100 {w}" for i, (f, w) in enumerate(zip(voice.formants, voice.widths))
+    ]
     return "\n".join(lines) + "\n"
 
 
 def speak(engine, voice, text, rng):
     """Say ``text``: float64 ``[samples]`` at 16 kHz, active level ``LEVEL``. ``rng`` varies pace, pitch and breath."""
-    speech = _drifting(_raw(engine, voice, text, voice.speed * rng.uniform(0.92, 1.08)), voice.drift, rng)
-    speech = fftconvolve(speech + _breath(speech, voice.breath, rng), _equalizer(engine, voice), mode="same")
+    speech = _drifting(
+        _raw(engine, voice, text, voice.speed * rng.uniform(0.92, 1.08)), voice.drift, rng
+    )
+    speech = fftconvolve(
+        speech + _breath(speech, voice.breath, rng), _equalizer(engine, voice), mode="same"
+    )
     return speech * (LEVEL / active_level(speech, SAMPLE_RATE)) + _floor(speech.size, rng)
 
 
 def _raw(engine, voice, text, speed):
     """What espeak-ng says at 16 kHz, its silences at the ends trimmed to ``LEAD``."""
-    speech = resample_poly(engine.say(voice.code, text.lower(), speed).astype(np.float64), SAMPLE_RATE, RATE)
+    speech = resample_poly(
+        engine.say(voice.code, text.lower(), speed).astype(np.float64), SAMPLE_RATE, RATE
+    )
     loud = np.flatnonzero(np.abs(speech) > 0.01 * np.abs(speech).max())
     lead = int(LEAD * SAMPLE_RATE)
     return np.pad(speech[loud[0] : loud[-1] + 1], lead)
@@ -120,7 +135,9 @@ def _drifting(speech, depth, rng):
     knots = np.linspace(0, speech.size, 2 + speech.size // 4000)  # a knot each 0.25 s
     pace = 1 + depth * np.interp(np.arange(speech.size), knots, rng.normal(size=knots.size))
     place = np.cumsum(pace) - pace[0]
-    return map_coordinates(speech, place[None] * ((speech.size - 1) / place[-1]), order=3, mode="nearest")
+    return map_coordinates(
+        speech, place[None] * ((speech.size - 1) / place[-1]), order=3, mode="nearest"
+    )
 
 
 def _breath(speech, amount, rng):
@@ -136,13 +153,15 @@ def _floor(samples, rng):
     return hiss * (LEVEL * 10 ** (FLOOR / 20) / rms(hiss))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _equalizer(engine, voice):
     """FIR ``[TAPS]`` that brings the voice's average spectrum to ``SPECTRUM`` plus its own colour.
 
     Without it espeak-ng's female voices lie lower in the bands that carry words, and drown in noise first.
     """
-    frequency, power = welch(_raw(engine, voice, CALIBRATION, voice.speed), SAMPLE_RATE, nperseg=1024)
+    frequency, power = welch(
+        _raw(engine, voice, CALIBRATION, voice.speed), SAMPLE_RATE, nperseg=1024
+    )
     edges = np.maximum(BANDS[:, None] * [0.8, 1.25], [0, 60])
     found = [power[(frequency >= low) & (frequency <= high)].mean() for low, high in edges]
     gain = SPECTRUM + np.array(voice.colour) - 10 * np.log10(np.array(found) + 1e-20)

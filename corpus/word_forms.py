@@ -17,7 +17,14 @@ SUFFIXES = (
     ("IER", ("Y",), "ER"), ("ER", ("", "E"), "ER"), ("EST", ("", "E"), "AH S T"), ("ETH", ("", "E"), "AH TH"),
     ("Y", ("", "E"), "IY"),
 )  # fmt: skip
-PREFIXES = {"UN": "AH N", "RE": "R IY", "MIS": "M IH S", "NON": "N AA N", "PRE": "P R IY", "FORE": "F AO R"}
+PREFIXES = {
+    "UN": "AH N",
+    "RE": "R IY",
+    "MIS": "M IH S",
+    "NON": "N AA N",
+    "PRE": "P R IY",
+    "FORE": "F AO R",
+}
 # British spelling -> the American one of the dictionary
 RESPELLINGS = (
     ("OUR", "OR"), ("ISE", "IZE"), ("ISING", "IZING"), ("ISATION", "IZATION"), ("YSE", "YZE"), ("TRE", "TER"),

@@ -21,7 +21,12 @@ class Job:
     def mark(self, model):
         """What tells that the target was made from this source by this model."""
         stat = self.source.stat()
-        return {"name": self.name, "size": stat.st_size, "changed": stat.st_mtime_ns, "model": model}
+        return {
+            "name": self.name,
+            "size": stat.st_size,
+            "changed": stat.st_mtime_ns,
+            "model": model,
+        }
 
 
 def find(inputs):
@@ -32,7 +37,11 @@ def find(inputs):
     found = []
     for given in map(Path, inputs):
         if given.is_dir():
-            files = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            files = sorted(
+                p
+                for p in given.rglob("*")
+                if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+            )
             found += [(path, str(path.relative_to(given))) for path in files]
         elif given.is_file():
             found.append((given, given.name))
@@ -48,12 +57,16 @@ def jobs_for(inputs, output):
     found, output = find(inputs), Path(output)
     if names_file(output):
         if len(found) != 1 or Path(inputs[0]).is_dir():
-            raise RecipeError(f"--output {output} names a file, and the input is more than one file. Give a folder.")
+            raise RecipeError(
+                f"--output {output} names a file, and the input is more than one file. Give a folder."
+            )
         return [Job(found[0][0], output, output.name)]
     names = [name for _, name in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise RecipeError(f"Several inputs have the same name, so their outputs would too:\n{listed(twice)}")
+        raise RecipeError(
+            f"Several inputs have the same name, so their outputs would too:\n{listed(twice)}"
+        )
     return [Job(path, output / name, name) for path, name in found]
 
 
@@ -73,7 +86,9 @@ def split_done(jobs, record, model, overwrite):
     if overwrite:
         return jobs, 0
     finished = read_record(record)
-    done = [job for job in jobs if job.target.exists() and finished.get(job.name) == job.mark(model)]
+    done = [
+        job for job in jobs if job.target.exists() and finished.get(job.name) == job.mark(model)
+    ]
     waiting = [job for job in jobs if job not in done]
     taken = [str(job.target) for job in waiting if job.target.exists()]
     if taken:

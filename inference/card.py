@@ -22,8 +22,21 @@ before you pass it on."""
 
 def model_card(names, hparams):
     """Markdown: what the model is, how to use it, data, seed, figures, limits, licence."""
-    parts = [f"# {title(names, hparams)}\n", "## Use\n", usage(names, hparams), "## Training\n", training(hparams)]
-    parts += ["## Figures\n", figures(hparams), "## Limits\n", limits(names), "## Licence\n", LICENCE]
+    parts = [
+        f"# {title(names, hparams)}\n",
+        "## Use\n",
+        usage(names, hparams),
+        "## Training\n",
+        training(hparams),
+    ]
+    parts += [
+        "## Figures\n",
+        figures(hparams),
+        "## Limits\n",
+        limits(names),
+        "## Licence\n",
+        LICENCE,
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -39,22 +52,41 @@ def usage(names, hparams):
     """Code to load it."""
     code = []
     if "src_embedding" in names:
-        attention = hparams["decoding"].kind.startswith("attention") and hparams["targets"] == "pieces"
+        attention = (
+            hparams["decoding"].kind.startswith("attention") and hparams["targets"] == "pieces"
+        )
         example = "noisy" if "enhance_model" in names else "speech"
-        code.append(USE_RECOGNIZER.format(interface="EncoderDecoderASR" if attention else "EncoderASR", example=example))
+        code.append(
+            USE_RECOGNIZER.format(
+                interface="EncoderDecoderASR" if attention else "EncoderASR", example=example
+            )
+        )
     if "enhance_model" in names:
         code.append(USE_ENHANCER)
-    return "Needs `pip install speechbrain` and nothing else.\n\n```python\n" + "\n".join(code) + "```\n"
+    return (
+        "Needs `pip install speechbrain` and nothing else.\n\n```python\n"
+        + "\n".join(code)
+        + "```\n"
+    )
 
 
 def training(hparams):
     """Data, seed and what the model was trained on."""
-    data = "the embedded mini corpus" if hparams["preset"] == "mini" else "the corpus in its data folder"
-    lines = [f"- data: {data} (`{Path(str(hparams['data_folder'])).name}`)", f"- seed: {hparams['seed']}"]
+    data = (
+        "the embedded mini corpus"
+        if hparams["preset"] == "mini"
+        else "the corpus in its data folder"
+    )
+    lines = [
+        f"- data: {data} (`{Path(str(hparams['data_folder'])).name}`)",
+        f"- seed: {hparams['seed']}",
+    ]
     lines += [f"- epochs: {hparams['number_of_epochs']}", f"- preset: {hparams['preset']}"]
     lines.append(f"- input: {heard(hparams)}, {hparams['sample_rate']} Hz, one channel")
     if share := hparams.get("observation_share"):
-        lines.append(f"- share of the noisy signal mixed back: {share} (in the mask's weight, also for the enhancer here)")
+        lines.append(
+            f"- share of the noisy signal mixed back: {share} (in the mask's weight, also for the enhancer here)"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -69,15 +101,23 @@ def figures(hparams):
 
 def limits(names):
     """What the loading classes do otherwise than the recipe."""
-    lines = ["- Whole files at once: memory grows with their length. The recipe's command line works in pieces."]
+    lines = [
+        "- Whole files at once: memory grows with their length. The recipe's command line works in pieces."
+    ]
     if "enhance_model" in names:
-        lines.append("- Sound above half the sample rate is lost; files shorter than 0.04 s are refused by the networks.")
+        lines.append(
+            "- Sound above half the sample rate is lost; files shorter than 0.04 s are refused by the networks."
+        )
     if "src_embedding" in names:
-        lines.append("- Words outside of the training texts are spelled as the model can, and often wrongly.")
+        lines.append(
+            "- Words outside of the training texts are spelled as the model can, and often wrongly."
+        )
     return "\n".join(lines) + "\n"
 
 
 def heard(hparams):
     """What the model takes in."""
     signal = hparams["input_signal"]
-    return {"enhanced": "noisy speech", "clean_noisy_phase": "clean speech with noisy phases"}.get(signal, f"{signal} speech")
+    return {"enhanced": "noisy speech", "clean_noisy_phase": "clean speech with noisy phases"}.get(
+        signal, f"{signal} speech"
+    )

@@ -19,9 +19,16 @@ def decoder_confidence(model, encoded, tokens):
     ``encoded`` is [1, time, dim]. The decoder is run once more on its own text: scores of a beam search hold other things.
     """
     search = model.mods.decoder
-    tokens = torch.as_tensor([int(token) for token in tokens], dtype=torch.long, device=encoded.device)
-    begin, end = (torch.full((1,), index, device=encoded.device) for index in (search.bos_index, search.eos_index))
-    hidden, _ = search.dec(search.emb(torch.cat([begin, tokens])[None]), encoded, torch.ones(1, device=encoded.device))
+    tokens = torch.as_tensor(
+        [int(token) for token in tokens], dtype=torch.long, device=encoded.device
+    )
+    begin, end = (
+        torch.full((1,), index, device=encoded.device)
+        for index in (search.bos_index, search.eos_index)
+    )
+    hidden, _ = search.dec(
+        search.emb(torch.cat([begin, tokens])[None]), encoded, torch.ones(1, device=encoded.device)
+    )
     log_probs = search.fc(hidden).float().log_softmax(dim=-1)[0]
     chosen = log_probs.gather(1, torch.cat([tokens, end])[:, None])
     return chosen.mean().exp().item(), len(chosen)

@@ -26,10 +26,24 @@ def parser():
     """The command line."""
     made = argparse.ArgumentParser("enhance.py", description=__doc__, epilog=DETAILS)
     made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
-    made.add_argument("--model", required=True, help="a run's folder, such as results/enhance_mimic/1, or an exported model")
-    made.add_argument("--output", required=True, help="folder for the results (for one input file also a file name)")
+    made.add_argument(
+        "--model",
+        required=True,
+        help="a run's folder, such as results/enhance_mimic/1, or an exported model",
+    )
+    made.add_argument(
+        "--output",
+        required=True,
+        help="folder for the results (for one input file also a file name)",
+    )
     made.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    made.add_argument("--piece", type=float, default=20.0, metavar="SECONDS", help="computed at once (default: %(default)s)")
+    made.add_argument(
+        "--piece",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="computed at once (default: %(default)s)",
+    )
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     return made
@@ -43,10 +57,16 @@ def enhance_file(job, network, piece=20.0, advance=lambda share: None):
     info = describe(job.source)
     rate = network.stft.sample_rate
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    signals = [scratch_at(job.source, rate, job.target.parent, channel) for channel in range(info.channels)]
-    enhancer = PiecewiseEnhancer(network, piece, lambda share: advance(share / info.channels), kept=5e8 / info.channels)
+    signals = [
+        scratch_at(job.source, rate, job.target.parent, channel) for channel in range(info.channels)
+    ]
+    enhancer = PiecewiseEnhancer(
+        network, piece, lambda share: advance(share / info.channels), kept=5e8 / info.channels
+    )
     back = StreamResampler(rate, info.samplerate)
-    write_like(job.target, info, [back.stream(enhancer.stream(signal)) for signal in signals], info.frames)
+    write_like(
+        job.target, info, [back.stream(enhancer.stream(signal)) for signal in signals], info.frames
+    )
     return info.frames / info.samplerate
 
 

@@ -54,7 +54,10 @@ def export_model(modules, hparams, tokens, folder):
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     for name in names:
-        state = {key: value.cpu() for key, value in getattr(modules[name], "module", modules[name]).state_dict().items()}
+        state = {
+            key: value.cpu()
+            for key, value in getattr(modules[name], "module", modules[name]).state_dict().items()
+        }
         torch.save(state, aside / f"{FILES.get(name, name)}.ckpt")
     recognizes = "src_embedding" in names
     if recognizes and hparams.get("mel_bands"):
@@ -76,11 +79,17 @@ FILES = {"enhance_model": "enhancer"}  # module -> name of the object in the exp
 def exported_names(modules, hparams):
     """The modules of the model folder: a recognizer with its front, or an enhancer alone; [] when neither is there."""
     outputs = [name for name in ("ctc_output", "attention_decoder") if name in modules]
-    front = ["enhance_model"] if "enhance_model" in modules and hparams["input_signal"] == "enhanced" else []
+    front = (
+        ["enhance_model"]
+        if "enhance_model" in modules and hparams["input_signal"] == "enhanced"
+        else []
+    )
     if not outputs:
         return front
     if hparams["decoding"].kind.startswith("attention") and hparams["targets"] != "pieces":
-        outputs = [name for name in outputs if name == "ctc_output"]  # EncoderDecoderASR reads pieces only
+        outputs = [
+            name for name in outputs if name == "ctc_output"
+        ]  # EncoderDecoderASR reads pieces only
     return front + ["src_embedding", *outputs] if outputs else front
 
 
@@ -98,9 +107,15 @@ def settings_text(names, hparams, tokens):
         head, body, steps = head | recognizer_head, body + recognizer_body, steps + more_steps
         body.append(sequence("encoder", steps))
         exposed["encoder"] = "encoder"
-        exposed |= {"decoder": "decoder"} if search_kind(names, hparams).startswith("attention") else {}
+        exposed |= (
+            {"decoder": "decoder"} if search_kind(names, hparams).startswith("attention") else {}
+        )
     body.append(closing([*names, *(["mel_bands"] if "mel_bands" in steps else [])], exposed))
-    return "# Made by the recipe; loads with SpeechBrain alone. README.md tells how.\n" + as_yaml(head) + "".join(body)
+    return (
+        "# Made by the recipe; loads with SpeechBrain alone. README.md tells how.\n"
+        + as_yaml(head)
+        + "".join(body)
+    )
 
 
 def mask_settings(hparams):
@@ -126,7 +141,13 @@ def recognizer(names, hparams, tokens):
     if kind == "attention_beam":
         body.append(scorer_text(hparams["decoding"].weights, names))
     body.append("\n# From outputs to tokens\n" + template(f"search_{kind}"))
-    return head, body, steps + ["src_embedding"] + ([] if kind.startswith("attention") else ["ctc_output", "log_softmax"])
+    return (
+        head,
+        body,
+        steps
+        + ["src_embedding"]
+        + ([] if kind.startswith("attention") else ["ctc_output", "log_softmax"]),
+    )
 
 
 def input_steps(hparams, head):
@@ -147,7 +168,11 @@ def search_kind(names, hparams):
     """The stage's decoding, or greedy CTC where SpeechBrain's class cannot do it with these targets."""
     kind = hparams["decoding"].kind
     pieces = hparams["targets"] == "pieces"
-    possible = {"ctc_beam": hparams["targets"] != "phones", "attention_greedy": pieces, "attention_beam": pieces}
+    possible = {
+        "ctc_beam": hparams["targets"] != "phones",
+        "attention_greedy": pieces,
+        "attention_beam": pieces,
+    }
     return kind if possible.get(kind, True) else "ctc_greedy"
 
 
@@ -180,7 +205,9 @@ def sequence(name, steps):
 
 def closing(names, exposed):
     """Modules, loader of parameters, and what SpeechBrain does to the sound files it reads."""
-    loadables = [FILES.get(name, name) for name in names] + ["tokenizer"] * ("src_embedding" in names)
+    loadables = [FILES.get(name, name) for name in names] + ["tokenizer"] * (
+        "src_embedding" in names
+    )
     modules = "".join(f"    {key}: !ref <{name}>\n" for key, name in exposed.items())
     loads = "".join(f"        {name}: !ref <{name}>\n" for name in loadables)
     return (

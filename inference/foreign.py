@@ -14,7 +14,9 @@ TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopp
 
 def is_foreign(given):
     """Whether a --model is a folder of transformers, or a name on the hub."""
-    return (Path(given) / "config.json").is_file() or is_hub_name(given.replace(".", ""))  # names there have dots: small.en
+    return (Path(given) / "config.json").is_file() or is_hub_name(
+        given.replace(".", "")
+    )  # names there have dots: small.en
 
 
 def load_foreign(given, device="cpu"):
@@ -30,7 +32,13 @@ def load_foreign(given, device="cpu"):
 
     def hear(path):
         signal = to_16k(*read(path))
-        options = {"generate_kwargs": {"max_new_tokens": 8 + TOKENS_A_SECOND * len(signal) // 16000}} if pipeline.model.can_generate() else {}
-        return as_words(words_of(pipeline({"raw": signal, "sampling_rate": 16000}, **options)["text"]))
+        options = (
+            {"generate_kwargs": {"max_new_tokens": 8 + TOKENS_A_SECOND * len(signal) // 16000}}
+            if pipeline.model.can_generate()
+            else {}
+        )
+        return as_words(
+            words_of(pipeline({"raw": signal, "sampling_rate": 16000}, **options)["text"])
+        )
 
     return hear

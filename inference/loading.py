@@ -33,7 +33,9 @@ def load_enhancer(given, device="cpu"):
     """(SpeechBrain's WaveformEnhancement, the folder it came from)."""
     folder = model_folder(given)
     if not (folder / "enhancer.ckpt").is_file():
-        raise RecipeError(f"--model {given}: this model has no enhancer. Give that of a stage which trains one.")
+        raise RecipeError(
+            f"--model {given}: this model has no enhancer. Give that of a stage which trains one."
+        )
     return load(WaveformEnhancement, folder, device), folder
 
 
@@ -43,7 +45,9 @@ def load_recognizer(given, device="cpu"):
     for interface in ("EncoderDecoderASR", "EncoderASR"):
         if f"interface: {interface}\n" in (folder / "hyperparams.yaml").read_text(encoding="utf-8"):
             return load(getattr(speechbrain.inference, interface), folder, device), folder
-    raise RecipeError(f"--model {given}: this model has no recognizer. Give that of a stage which trains one.")
+    raise RecipeError(
+        f"--model {given}: this model has no recognizer. Give that of a stage which trains one."
+    )
 
 
 def load(interface, folder, device):

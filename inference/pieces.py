@@ -60,7 +60,9 @@ class PiecewiseEnhancer:
         self.blocks = list(network.CNN.values())
         self.hop, self.rate = network.stft.hop_length, network.stft.sample_rate
         self.size = max(int(seconds * self.rate / self.hop), 1)  # frames of a piece
-        self.context = 3 * len(self.blocks) + network.stft.n_fft // self.hop  # 3 convolutions a block, and the windows
+        self.context = (
+            3 * len(self.blocks) + network.stft.n_fft // self.hop
+        )  # 3 convolutions a block, and the windows
         self.device = next(network.parameters()).device
 
     @torch.inference_mode()

@@ -39,9 +39,16 @@ def write_portable(enhancer, path):
     if path.suffix not in SUFFIXES:
         raise RecipeError(f"--output {path}: the suffix must be one of {', '.join(SUFFIXES)}.")
     bins = enhancer.stft.n_fft // 2 + 1
-    shapes = ({0: torch.export.Dim("batch", min=1, max=1024), 1: torch.export.Dim("time", min=8, max=10**6)},)
+    shapes = (
+        {
+            0: torch.export.Dim("batch", min=1, max=1024),
+            1: torch.export.Dim("time", min=8, max=10**6),
+        },
+    )
     with torch.no_grad():
-        program = torch.export.export(MaskNetwork(enhancer).eval(), (torch.rand(2, 50, bins),), dynamic_shapes=shapes)
+        program = torch.export.export(
+            MaskNetwork(enhancer).eval(), (torch.rand(2, 50, bins),), dynamic_shapes=shapes
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".part.{path.name}")
     if path.suffix == ".pt2":
@@ -53,19 +60,35 @@ def write_portable(enhancer, path):
 
 def write_onnx(program, path):
     """A program of torch.export as ONNX, weights inside of the file."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it lists what it would do for torchvision
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # it lists what it would do for torchvision
     try:
         torch.onnx.export(
-            program, (), path, input_names=["features"], output_names=["mask"], external_data=False, verbose=False
+            program,
+            (),
+            path,
+            input_names=["features"],
+            output_names=["mask"],
+            external_data=False,
+            verbose=False,
         )
     except ModuleNotFoundError as missing:
-        raise RecipeError(f"ONNX needs the package {missing.name}: pip install onnx onnxscript, or write a .pt2 file.") from None
+        raise RecipeError(
+            f"ONNX needs the package {missing.name}: pip install onnx onnxscript, or write a .pt2 file."
+        ) from None
 
 
 def parser():
     """The command line."""
-    made = argparse.ArgumentParser("python -m inference.portable", description=__doc__.splitlines()[0])
-    made.add_argument("--model", required=True, help="a run's folder, such as results/enhance_mimic/1, or an exported model")
+    made = argparse.ArgumentParser(
+        "python -m inference.portable", description=__doc__.splitlines()[0]
+    )
+    made.add_argument(
+        "--model",
+        required=True,
+        help="a run's folder, such as results/enhance_mimic/1, or an exported model",
+    )
     made.add_argument("--output", required=True, help="file to write: .onnx or .pt2")
     return made
 

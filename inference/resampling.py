@@ -24,9 +24,13 @@ class StreamResampler:
         self.old, self.new = rate // common, new_rate // common  # samples of a period on both sides
         if rate == new_rate:
             return
-        width = KAISER["lowpass_filter_width"] / KAISER["rolloff"] * self.old / min(self.old, self.new)
+        width = (
+            KAISER["lowpass_filter_width"] / KAISER["rolloff"] * self.old / min(self.old, self.new)
+        )
         if self.new * (self.old + 2 * width) > LARGEST_KERNEL:
-            raise RecipeError(f"{rate} Hz cannot be brought to {new_rate} Hz directly. Convert the file to a usual rate first.")
+            raise RecipeError(
+                f"{rate} Hz cannot be brought to {new_rate} Hz directly. Convert the file to a usual rate first."
+            )
         self.context = ceil(width / self.old) + 1  # periods that the filter reaches beyond a block
         self.kernel = Resample(rate, new_rate, **KAISER)
 
@@ -39,16 +43,24 @@ class StreamResampler:
         if self.old == self.new:
             yield from blocks
             return
-        held, start, done = np.empty(0, np.float32), 0, 0  # what the filter still needs, its place, periods that are out
+        held, start, done = (
+            np.empty(0, np.float32),
+            0,
+            0,
+        )  # what the filter still needs, its place, periods that are out
         for block in itertools.chain(blocks, [None]):
             held = held if block is None else np.concatenate([held, block])
             samples = start + len(held)  # so far
-            ready = ceil(samples / self.old) if block is None else samples // self.old - self.context
+            ready = (
+                ceil(samples / self.old) if block is None else samples // self.old - self.context
+            )
             if ready <= done:
                 continue
             resampled = self.kernel(torch.from_numpy(held)).numpy()
             begin = done * self.new - start // self.old * self.new
-            yield resampled[begin : begin + min(ready * self.new, self.length(samples)) - done * self.new]
+            yield resampled[
+                begin : begin + min(ready * self.new, self.length(samples)) - done * self.new
+            ]
             done = ready
             kept = max(0, done - self.context) * self.old
             held, start = held[kept - start :], kept

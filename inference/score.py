@@ -40,16 +40,47 @@ class System:
 def parser():
     """The command line."""
     made = argparse.ArgumentParser("score.py", description=__doc__, epilog=DETAILS)
-    made.add_argument("systems", nargs="+", metavar="[NAME=]FOLDER", help="enhanced speech; several systems make several rows")
+    made.add_argument(
+        "systems",
+        nargs="+",
+        metavar="[NAME=]FOLDER",
+        help="enhanced speech; several systems make several rows",
+    )
     made.add_argument("--clean", required=True, metavar="FOLDER", help="the same utterances, clean")
-    made.add_argument("--metrics", nargs="+", default=METRICS, choices=METRICS, metavar="METRIC", help=f"of {', '.join(METRICS)}")
-    made.add_argument("--transcripts", metavar="PATH", help="what is said: a folder of .txt, or a .json or .csv of file and text")
-    made.add_argument("--model", help="recognizer for the word error rate: a run's folder such as results/robust_asr/1, or one of "
-                      "transformers: its folder, or its name on the hub such as openai/whisper-small")
-    made.add_argument("--against", metavar="NAME", help="a system: the table goes on with what each other one has more than it, paired by file")
-    made.add_argument("--output", metavar="FILE", help="write the scores of every utterance to a .jsonl, for each system")
-    made.add_argument("--jobs", type=int, help="scoring processes (default: the cores that are free)")
-    made.add_argument("--device", default="cpu", help="of the recognizer: cpu or cuda (default: %(default)s)")
+    made.add_argument(
+        "--metrics",
+        nargs="+",
+        default=METRICS,
+        choices=METRICS,
+        metavar="METRIC",
+        help=f"of {', '.join(METRICS)}",
+    )
+    made.add_argument(
+        "--transcripts",
+        metavar="PATH",
+        help="what is said: a folder of .txt, or a .json or .csv of file and text",
+    )
+    made.add_argument(
+        "--model",
+        help="recognizer for the word error rate: a run's folder such as results/robust_asr/1, or one of "
+        "transformers: its folder, or its name on the hub such as openai/whisper-small",
+    )
+    made.add_argument(
+        "--against",
+        metavar="NAME",
+        help="a system: the table goes on with what each other one has more than it, paired by file",
+    )
+    made.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write the scores of every utterance to a .jsonl, for each system",
+    )
+    made.add_argument(
+        "--jobs", type=int, help="scoring processes (default: the cores that are free)"
+    )
+    made.add_argument(
+        "--device", default="cpu", help="of the recognizer: cpu or cuda (default: %(default)s)"
+    )
     return made
 
 
@@ -67,23 +98,34 @@ def by_stem(folder):
 
 def system_of(text):
     """A ``name=folder`` or a folder alone -> System."""
-    name, given, folder = text.partition("=") if not Path(text).exists() else (Path(text).name, "=", text)
+    name, given, folder = (
+        text.partition("=") if not Path(text).exists() else (Path(text).name, "=", text)
+    )
     return System(name, by_stem(folder if given else text))
 
 
 def check_match(system, clean):
     """RecipeError where a system's files lack a clean side or the reverse."""
-    lonely, missing = sorted(system.files.keys() - clean.keys()), sorted(clean.keys() - system.files.keys())
+    lonely, missing = (
+        sorted(system.files.keys() - clean.keys()),
+        sorted(clean.keys() - system.files.keys()),
+    )
     if lonely or missing:
-        parts = [f"without clean file:\n{listed(lonely)}"] * bool(lonely) + [f"missing:\n{listed(missing)}"] * bool(missing)
-        raise RecipeError(f"{system.name}: its files are not those of the clean folder. " + "\n".join(parts))
+        parts = [f"without clean file:\n{listed(lonely)}"] * bool(lonely) + [
+            f"missing:\n{listed(missing)}"
+        ] * bool(missing)
+        raise RecipeError(
+            f"{system.name}: its files are not those of the clean folder. " + "\n".join(parts)
+        )
 
 
 def aligned(path, clean_path):
     """Both signals at 16 kHz, cut to the shorter; RecipeError where they differ by more than 0.1 s."""
     signal, clean = (to_16k(*read(file)) for file in (path, clean_path))
     if abs(len(signal) - len(clean)) > 1600:
-        raise RecipeError(f"{path} lasts {len(signal) / 16000:.2f} s and {clean_path} {len(clean) / 16000:.2f} s: another utterance?")
+        raise RecipeError(
+            f"{path} lasts {len(signal) / 16000:.2f} s and {clean_path} {len(clean) / 16000:.2f} s: another utterance?"
+        )
     count = min(len(signal), len(clean))
     return np.ascontiguousarray(signal[:count]), np.ascontiguousarray(clean[:count])
 
@@ -92,20 +134,26 @@ def texts_from(path):
     """Name without suffix -> words in the manifests' spelling."""
     path = Path(path)
     if path.is_dir():
-        texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted(path.rglob("*.txt"))}
+        texts = {
+            file.stem: file.read_text(encoding="utf-8") for file in sorted(path.rglob("*.txt"))
+        }
     elif path.suffix in (".json", ".csv") and path.is_file():
         with open(path, encoding="utf-8", newline="") as stream:
             rows = json.load(stream) if path.suffix == ".json" else list(csv.DictReader(stream))
         texts = {Path(row["file"]).stem: row["text"] for row in rows}
     else:
-        raise RecipeError(f"--transcripts {path}: give a folder of .txt files, or a .json or .csv with file and text.")
+        raise RecipeError(
+            f"--transcripts {path}: give a folder of .txt files, or a .json or .csv with file and text."
+        )
     return {name: as_words(words_of(text)) for name, text in texts.items()}
 
 
 def quality(system, clean, metrics, jobs):
     """Records of the signal metrics."""
     with MetricPool(list(metrics), jobs=jobs) as pool:
-        for name in tqdm(sorted(system.files), desc=f"Scoring {system.name}", unit="file", delay=5, leave=False):
+        for name in tqdm(
+            sorted(system.files), desc=f"Scoring {system.name}", unit="file", delay=5, leave=False
+        ):
             pool.submit(name, *aligned(system.files[name], clean[name]))
         return pool.collect()
 
@@ -124,7 +172,13 @@ def word_errors(system, texts, hear):
     if missing:
         raise RecipeError(f"--transcripts: no text for\n{listed(missing)}")
     rates = ErrorRates()
-    for name, path in tqdm(sorted(system.files.items()), desc=f"Recognizing {system.name}", unit="file", delay=5, leave=False):
+    for name, path in tqdm(
+        sorted(system.files.items()),
+        desc=f"Recognizing {system.name}",
+        unit="file",
+        delay=5,
+        leave=False,
+    ):
         rates.add(name, texts[name], hear(path))
     return rates.records
 
@@ -135,24 +189,40 @@ def table(boards, against=None):
     rows = [["system", "files", *[SHOWN[name] for name in columns]]]
     for system, board in boards.items():
         means, ends = board.summary(), board.intervals()
-        rows.append([system, str(len(board.records)), *[cell(means[name], ends[name]) for name in columns]])
+        rows.append(
+            [system, str(len(board.records)), *[cell(means[name], ends[name]) for name in columns]]
+        )
     for system in [name for name in boards if against and name != against]:
-        found = [difference(boards[system].records, boards[against].records, name) for name in columns]
-        rows.append([f"{system} - {against}", "", *[cell(mean, ends, "+.2f") for mean, ends in found]])
+        found = [
+            difference(boards[system].records, boards[against].records, name) for name in columns
+        ]
+        rows.append(
+            [f"{system} - {against}", "", *[cell(mean, ends, "+.2f") for mean, ends in found]]
+        )
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows
+    )
 
 
 def difference(records, others, name):
     """(difference, 95 % interval) of a metric of two systems, over the files that have it in both."""
     errors, length = RATES.get(name, (name, None))
-    both = [(a, b) for a, b in zip(records, others, strict=True) if a[errors] is not None and b[errors] is not None]
-    ours, theirs = ([record[errors] for record in column] for column in zip(*both)) if both else ([], [])
+    both = [
+        (a, b)
+        for a, b in zip(records, others, strict=True)
+        if a[errors] is not None and b[errors] is not None
+    ]
+    ours, theirs = (
+        ([record[errors] for record in column] for column in zip(*both)) if both else ([], [])
+    )
     if length is None:
         gain = sum(ours) - sum(theirs)
         return gain / len(both) if both else float("nan"), paired_interval(ours, theirs)
     lengths = [a[length] for a, _ in both]
-    return percent(sum(ours) - sum(theirs), sum(lengths)), paired_ratio_interval(ours, theirs, lengths)
+    return percent(sum(ours) - sum(theirs), sum(lengths)), paired_ratio_interval(
+        ours, theirs, lengths
+    )
 
 
 def cell(mean, interval, form=".2f"):
@@ -166,7 +236,9 @@ def run(options):
         raise RecipeError("A word error rate needs both --transcripts and --model (a recognizer).")
     clean, systems = by_stem(options.clean), [system_of(text) for text in options.systems]
     if options.against and options.against not in [system.name for system in systems]:
-        raise RecipeError(f"--against {options.against}: not one of {', '.join(system.name for system in systems)}.")
+        raise RecipeError(
+            f"--against {options.against}: not one of {', '.join(system.name for system in systems)}."
+        )
     texts = texts_from(options.transcripts) if options.transcripts else None
     hear = recognizer(options.model, options.device) if options.model else None
     boards = {}
@@ -178,7 +250,14 @@ def run(options):
             board.merge(word_errors(system, texts, hear))
     print(table(boards, options.against))
     for name, board in boards.items():
-        print("\n".join(f"{name}: {line}" for line in board.not_scored_lines()), end="\n" if board.not_scored_lines() else "")
+        print(
+            "\n".join(f"{name}: {line}" for line in board.not_scored_lines()),
+            end="\n" if board.not_scored_lines() else "",
+        )
     if options.output:
-        rows = [json.dumps({"system": name, **record}) for name, board in boards.items() for record in board.records]
+        rows = [
+            json.dumps({"system": name, **record})
+            for name, board in boards.items()
+            for record in board.records
+        ]
         write_text(options.output, "\n".join(rows) + "\n")

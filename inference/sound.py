@@ -44,9 +44,13 @@ def blocks_of(path, channel=None):
     """Blocks [samples] of one channel of a file, or of the mean of all."""
     try:
         with soundfile.SoundFile(str(path)) as file:
-            for block in file.blocks(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True):
+            for block in file.blocks(
+                BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True
+            ):
                 if not np.isfinite(block).all():
-                    raise RecipeError(f"{path} has samples that are no numbers (NaN or infinite). Write it again without.")
+                    raise RecipeError(
+                        f"{path} has samples that are no numbers (NaN or infinite). Write it again without."
+                    )
                 yield block.mean(axis=1) if channel is None else block[:, channel]
     except (soundfile.LibsndfileError, OSError) as problem:
         raise unreadable(path, problem) from problem
@@ -54,7 +58,9 @@ def blocks_of(path, channel=None):
 
 def unreadable(path, problem):
     """The error for a file that cannot be read."""
-    return RecipeError(f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads ({', '.join(SUFFIXES)}).")
+    return RecipeError(
+        f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads ({', '.join(SUFFIXES)})."
+    )
 
 
 def scratch_at(path, rate, folder, channel=None):
@@ -78,7 +84,9 @@ def write_like(path, info, channels, frames):
                 file.write(np.stack(blocks, axis=1)[: frames - file.frames])
         os.replace(aside, path)
     except soundfile.LibsndfileError as problem:
-        raise RecipeError(f"Cannot write {path}: {problem}. Give another format, such as .wav.") from problem
+        raise RecipeError(
+            f"Cannot write {path}: {problem}. Give another format, such as .wav."
+        ) from problem
     finally:
         aside.unlink(missing_ok=True)
 
@@ -87,6 +95,10 @@ def coding_for(path, info):
     """Format and subtype: the input's own, or the usual ones of another suffix."""
     suffix = path.suffix.lower().lstrip(".")
     known = {"opus": "OGG", "aif": "AIFF"}.get(suffix, suffix.upper())
-    if known not in soundfile.available_formats() or known == info.format or (known, info.format) == ("WAV", "WAVEX"):
+    if (
+        known not in soundfile.available_formats()
+        or known == info.format
+        or (known, info.format) == ("WAV", "WAVEX")
+    ):
         return {"format": info.format, "subtype": info.subtype}
     return {"format": known, "subtype": "OPUS" if suffix == "opus" else None}

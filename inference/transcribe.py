@@ -38,10 +38,24 @@ def parser():
     """The command line."""
     made = argparse.ArgumentParser("transcribe.py", description=__doc__, epilog=DETAILS)
     made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
-    made.add_argument("--model", required=True, help="a run's folder, such as results/robust_asr/1, or an exported model")
-    made.add_argument("--output", metavar="FILE", help="write file, text, confidence and seconds to a .json or .csv")
+    made.add_argument(
+        "--model",
+        required=True,
+        help="a run's folder, such as results/robust_asr/1, or an exported model",
+    )
+    made.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write file, text, confidence and seconds to a .json or .csv",
+    )
     made.add_argument("--overwrite", action="store_true", help="replace an --output that exists")
-    made.add_argument("--longest", type=float, default=20.0, metavar="SECONDS", help="heard at once (default: %(default)s)")
+    made.add_argument(
+        "--longest",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="heard at once (default: %(default)s)",
+    )
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     return made
@@ -62,7 +76,9 @@ def cuts(signal, rate, longest):
 def transcribe_piece(model, samples):
     """(text, confidence, number of decisions it is the mean of) of [samples]."""
     encoded = []
-    listener = model.mods.encoder.register_forward_hook(lambda _, inputs, output: encoded.append(output))
+    listener = model.mods.encoder.register_forward_hook(
+        lambda _, inputs, output: encoded.append(output)
+    )
     words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
     listener.remove()
     measure = decoder_confidence if "decoder" in model.mods else ctc_confidence
@@ -75,10 +91,16 @@ def transcribe_file(path, model, longest=20.0):
     with tempfile.TemporaryDirectory() as folder:
         signal = scratch_at(path, rate, folder)
         edges = cuts(signal, rate, longest)
-        found = [transcribe_piece(model, padded(signal[a:b], rate)) for a, b in zip(edges, edges[1:])]
+        found = [
+            transcribe_piece(model, padded(signal[a:b], rate)) for a, b in zip(edges, edges[1:])
+        ]
     text = " ".join(words for words, _, _ in found if words)
     count = sum(number for _, _, number in found)
-    confidence = float(np.exp(sum(np.log(share) * number for _, share, number in found) / count)) if count else 0.0
+    confidence = (
+        float(np.exp(sum(np.log(share) * number for _, share, number in found) / count))
+        if count
+        else 0.0
+    )
     return Transcript(str(path), text, round(confidence, 4), round(len(signal) / rate, 3))
 
 
@@ -93,7 +115,9 @@ def save(transcripts, path):
     if path.suffix == ".json":
         write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
         return
-    with tempfile.SpooledTemporaryFile(mode="w+", newline="", max_size=1 << 24, encoding="utf-8") as stream:
+    with tempfile.SpooledTemporaryFile(
+        mode="w+", newline="", max_size=1 << 24, encoding="utf-8"
+    ) as stream:
         table = csv.DictWriter(stream, fieldnames=list(Transcript.__dataclass_fields__))
         table.writeheader()
         table.writerows(rows)
@@ -107,7 +131,9 @@ def check_output(options):
     if path.suffix not in (".json", ".csv"):
         raise RecipeError(f"--output {path}: the suffix is not one of .json, .csv.")
     if path.exists() and not options.overwrite:
-        raise RecipeError(f"--output {path} exists. Give --overwrite to replace it, or another name.")
+        raise RecipeError(
+            f"--output {path} exists. Give --overwrite to replace it, or another name."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
@@ -129,6 +155,8 @@ def run(options):
     if options.output:
         save(done, Path(options.output))
     took, sound = time.perf_counter() - begun, sum(transcript.seconds for transcript in done)
-    print(f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor {took / max(sound, 0.001):.4f}")
+    print(
+        f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor {took / max(sound, 0.001):.4f}"
+    )
     if problems:
         raise RecipeError("\n".join(problems))

@@ -27,7 +27,11 @@ class AcousticEncoder(CRDNN):
 
     def __init__(self, input_size, mel_bands=None, sample_rate=16000, **sizes):
         super().__init__(input_size=mel_bands or input_size, **sizes)
-        self.register_buffer("bank", mel_bank(input_size, mel_bands, sample_rate) if mel_bands else None, persistent=False)
+        self.register_buffer(
+            "bank",
+            mel_bank(input_size, mel_bands, sample_rate) if mel_bands else None,
+            persistent=False,
+        )
         without_copies(self)
 
     def tap_names(self):
@@ -41,7 +45,9 @@ class AcousticEncoder(CRDNN):
 
     def forward(self, features, taps=None):
         """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output, no further than needed."""
-        bank = self._buffers.get("bank")  # the constructor of the layers calls this too, before it has one
+        bank = self._buffers.get(
+            "bank"
+        )  # the constructor of the layers calls this too, before it has one
         features = features if bank is None else features @ bank.to(features.dtype)
         if not taps:
             return super().forward(features)

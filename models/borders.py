@@ -14,7 +14,10 @@ def mirrored(size, count):
         if near < far:
             pairs.append((slice(left, right + 1, right - left), slice(near, far + 1, far - near)))
         else:
-            pairs += [(slice(place, place + 1), slice(row, row + 1)) for place, row in ((left, near), (right, far))]
+            pairs += [
+                (slice(place, place + 1), slice(row, row + 1))
+                for place, row in ((left, near), (right, far))
+            ]
     return pairs
 
 
@@ -28,7 +31,12 @@ def framed(x, before, behind):
     (top, left), (bottom, right), (batch, frames, bands, channels) = before, behind, x.shape
     y = x.new_empty(batch, top + frames + bottom, left + bands + right, channels)
     inner = y[:, top : top + frames]
-    for margin in (y[:, :top], y[:, top + frames :], inner[:, :, :left], inner[:, :, left + bands :]):
+    for margin in (
+        y[:, :top],
+        y[:, top + frames :],
+        inner[:, :, :left],
+        inner[:, :, left + bands :],
+    ):
         margin.zero_()
     inner[:, :, left : left + bands] = x
     return y
@@ -41,7 +49,9 @@ def bordered(x, time, freq, room=(0, 0)):
     """
     batch, frames, bands, channels = x.shape
     if frames <= time or bands <= freq:
-        raise ValueError(f"A border of {time} x {freq} cannot be reflected from {frames} frames x {bands} bands.")
+        raise ValueError(
+            f"A border of {time} x {freq} cannot be reflected from {frames} frames x {bands} bands."
+        )
     if any(room):
         y = framed(x, (time, freq), (time + room[0], freq + room[1]))
     else:
@@ -62,7 +72,9 @@ def folded(slope, time, freq, frames, bands):
     frame_range, band_range = slice(time, time + frames), slice(freq, freq + bands)
     inner = slope[:, frame_range, band_range].contiguous()
     for places, rows in mirrored(freq, bands):
-        inner[:, :, rows].add_(slope[:, frame_range, places])  # += would also copy the slice onto itself
+        inner[:, :, rows].add_(
+            slope[:, frame_range, places]
+        )  # += would also copy the slice onto itself
     for places, rows in mirrored(time, frames):
         inner[:, rows].add_(slope[:, places, band_range])
         for corners, corner_bands in mirrored(freq, bands):

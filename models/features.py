@@ -64,13 +64,23 @@ class Features(torch.nn.Module):
     """
 
     def __init__(
-        self, kind="log_spectrum", sample_rate=16000, n_fft=512, win_length=32, hop_length=16, n_mels=40
+        self,
+        kind="log_spectrum",
+        sample_rate=16000,
+        n_fft=512,
+        win_length=32,
+        hop_length=16,
+        n_mels=40,
     ):
         super().__init__()
         feature_size(kind, n_fft, n_mels)
-        frames = dict(sample_rate=sample_rate, n_fft=n_fft, win_length=win_length, hop_length=hop_length)
+        frames = dict(
+            sample_rate=sample_rate, n_fft=n_fft, win_length=win_length, hop_length=hop_length
+        )
         self.kind = kind
-        self.transform = STFT(**frames) if kind == "log_spectrum" else Fbank(n_mels=n_mels, **frames)
+        self.transform = (
+            STFT(**frames) if kind == "log_spectrum" else Fbank(n_mels=n_mels, **frames)
+        )
         if kind == "fbank":
             self.transform.compute_fbanks.__class__ = KeptFilterbank
             self.transform(torch.zeros(1, n_fft))  # its matrix
@@ -94,4 +104,8 @@ def normalization(kind):
     """``none``; ``mean``: each feature's mean over the utterance is taken away; ``mean_variance``: and it is divided by its deviation."""
     if kind not in NORMALIZATIONS:
         raise RecipeError(f"normalization: {kind!r} is not one of {', '.join(NORMALIZATIONS)}.")
-    return AsTheyAre() if kind == "none" else InputNormalization(norm_type="sentence", std_norm=kind == "mean_variance")
+    return (
+        AsTheyAre()
+        if kind == "none"
+        else InputNormalization(norm_type="sentence", std_norm=kind == "mean_variance")
+    )

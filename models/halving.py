@@ -17,7 +17,9 @@ WORTH = 256  # so many columns of a row of tiles stay in the cache, yet are wort
 def windows(x, size, rows):
     """Images [batch, time, columns, channels] -> their bands of ``size`` frames: [batch, rows, size, columns * channels]"""
     image, time = x.stride()[:2]
-    return x.as_strided((len(x), rows, size, x[0, 0].numel()), (image, INSIDE * time, time, 1), x.storage_offset())
+    return x.as_strided(
+        (len(x), rows, size, x[0, 0].numel()), (image, INSIDE * time, time, 1), x.storage_offset()
+    )
 
 
 class Rows:
@@ -31,7 +33,9 @@ class Rows:
     def __init__(self, matrix, images, rows, columns, channels):
         n, m = matrix.shape
         self.matrix = matrix
-        self.source, self.found = (matrix.new_empty(k, images * rows * columns, channels) for k in (m, n))
+        self.source, self.found = (
+            matrix.new_empty(k, images * rows * columns, channels) for k in (m, n)
+        )
         self.places = self.source.view(m, images, rows, -1).permute(1, 2, 0, 3)
         self.image = self.found.view(n, images, rows, columns, channels).permute(1, 2, 0, 3, 4)
 
@@ -53,7 +57,9 @@ def correlate(x, multiply, y, bias):
     (time, kept, outputs), (columns, inputs) = y.shape[1:], x.shape[2:]
     rows = count_tiles(time)
     cut = windows(x, OUTSIDE, rows)
-    room_for = cache(lambda *sizes: (Rows(to_image, *sizes, inputs), Rows(to_result, *sizes, outputs)))
+    room_for = cache(
+        lambda *sizes: (Rows(to_image, *sizes, inputs), Rows(to_result, *sizes, outputs))
+    )
     for images, piece in pieces(len(x), rows, columns, WORTH):
         window, found = cut[images, piece], y[images, INSIDE * piece.start : INSIDE * piece.stop]
         image, result = room_for(*window.shape[:2], columns)
@@ -68,9 +74,14 @@ def slope_of_weight(x, slope, time):
     """[out, in, 3, 3], from columns of whole rows and the gradient of the result, of whole rows too and a column further on."""
     to_image, to_result, to_kernel = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), x.shape[2], x.shape[3] // 2, slope.shape[3]
-    both, last_one = x.new_zeros(OUTSIDE, 2 * inputs, outputs), x.new_zeros(OUTSIDE, inputs, outputs)
+    both, last_one = (
+        x.new_zeros(OUTSIDE, 2 * inputs, outputs),
+        x.new_zeros(OUTSIDE, inputs, outputs),
+    )
     cut, cut_slopes = windows(x, OUTSIDE, rows), windows(slope, INSIDE, rows)
-    room_for = cache(lambda *sizes: (Rows(to_image, *sizes, 2 * inputs), Rows(to_result.T, *sizes, outputs)))
+    room_for = cache(
+        lambda *sizes: (Rows(to_image, *sizes, 2 * inputs), Rows(to_result.T, *sizes, outputs))
+    )
     for images, piece in pieces(len(x), rows, columns, WORTH):
         window = cut[images, piece]
         image, result = room_for(*window.shape[:2], columns)
@@ -109,9 +120,13 @@ class Halving(torch.autograd.Function):
         of_x, of_weight, of_bias = ctx.needs_input_grad
         batch, time, bands, _ = slope.shape
         inputs, found = weight.shape[1], [None, None, None]
-        around = framed(slope, (2, 1), (2 + missing(time + 2), 0))  # the gradient of a column's result is one column further on
+        around = framed(
+            slope, (2, 1), (2 + missing(time + 2), 0)
+        )  # the gradient of a column's result is one column further on
         if of_x:
-            of_column, of_next = (kernel.transpose(1, 2).contiguous() for kernel in transformed_kernel(weight.flip(2)))
+            of_column, of_next = (
+                kernel.transpose(1, 2).contiguous() for kernel in transformed_kernel(weight.flip(2))
+            )
 
             def multiply(found, products):
                 torch.bmm(found[:, 1:], of_column, out=products[:, :-1])
@@ -120,7 +135,9 @@ class Halving(torch.autograd.Function):
 
             y = slope.new_empty(batch, time + 2, bands + 1, 2 * inputs)
             of_columns = correlate(around, multiply, y, y.new_zeros(2 * inputs))
-            found[0] = folded(of_columns.unflatten(3, (2, inputs)).flatten(2, 3), 1, 1, time, ctx.freq)
+            found[0] = folded(
+                of_columns.unflatten(3, (2, inputs)).flatten(2, 3), 1, 1, time, ctx.freq
+            )
         if of_weight:
             found[1] = slope_of_weight(columns, around[:, 2:], time)
         if of_bias:

@@ -14,7 +14,9 @@ class FilterBankJudge(torch.nn.Module):
 
     def __init__(self, n_fft=512, n_mels=40, sample_rate=16000):
         super().__init__()
-        self.register_buffer("bank", mel_bank(n_fft // 2 + 1, n_mels, sample_rate), persistent=False)
+        self.register_buffer(
+            "bank", mel_bank(n_fft // 2 + 1, n_mels, sample_rate), persistent=False
+        )
 
     def forward(self, features, taps=None):
         """[batch, time, freq] -> the same bands under each tap's name, [batch, time, mels]."""

@@ -31,7 +31,9 @@ def convolution(x, weight, bias, stride):
 
 def is_wide(x, weight):
     """Whether the ways to convolve many channels pay: on a CPU, in 32 bit, not in an exported graph."""
-    in_full = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    in_full = (
+        x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    )
     return in_full and min(weight.shape[:2]) >= WIDE and not torch.compiler.is_compiling()
 
 
@@ -98,7 +100,10 @@ def without_copies(module):
         elif type(layer) is ConvBlock:
             layer.__class__ = WeighedConvBlock
         elif type(layer) is CNN_Block:
-            for activation in (layer.act_1, layer.act_2):  # nothing else reads their input, a LayerNorm's output
+            for activation in (
+                layer.act_1,
+                layer.act_2,
+            ):  # nothing else reads their input, a LayerNorm's output
                 if isinstance(activation, (torch.nn.LeakyReLU, torch.nn.ReLU)):
                     activation.inplace = True
     return module

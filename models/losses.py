@@ -21,7 +21,9 @@ def frame_mask(x, lens):
     x is [batch, time, ...], lens [batch] in shares of the longest; the mask is [batch, time, 1, ...].
     """
     frames = x.shape[1]
-    valid = torch.arange(frames, device=x.device) < (lens * frames).round().clamp(min=1).unsqueeze(1)
+    valid = torch.arange(frames, device=x.device) < (lens * frames).round().clamp(min=1).unsqueeze(
+        1
+    )
     return valid.to(x.dtype).view(*valid.shape, *[1] * (x.dim() - 2))
 
 

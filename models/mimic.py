@@ -28,7 +28,9 @@ class UnitDistance(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, y):
         """(1 + 1 - 2 cosine) / channels"""
-        of_x, of_y, of_both = (torch.linalg.vecdot(*pair).unsqueeze(-1) for pair in ((x, x), (y, y), (x, y)))
+        of_x, of_y, of_both = (
+            torch.linalg.vecdot(*pair).unsqueeze(-1) for pair in ((x, x), (y, y), (x, y))
+        )
         lengths = (of_x * of_y).sqrt().clamp(min=SMALLEST)
         cosine = of_both / lengths
         ctx.save_for_backward(x, y, cosine, lengths, of_x)
@@ -40,7 +42,9 @@ class UnitDistance(torch.autograd.Function):
         """Along y's direction less what of it lies along x's, for that changes x's length alone; none where x has no direction."""
         x, y, cosine, lengths, of_x = ctx.saved_tensors
         slope = -2 * slope / x.shape[-1] * (of_x > SMALLEST)
-        return torch.addcmul(y * (slope / lengths), x, -slope * cosine / of_x.clamp(min=SMALLEST)), None
+        return torch.addcmul(
+            y * (slope / lengths), x, -slope * cosine / of_x.clamp(min=SMALLEST)
+        ), None
 
 
 def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_norm", weights=None):
@@ -62,8 +66,12 @@ def mimic_distance(judged_enhanced, judged_clean, lens, kind="mse", form="unit_n
         Of the taps, in their order; 1 each by default.
     """
     total = 0.0
-    with torch.autocast(lens.device.type, enabled=False):  # small differences of large products: in 32 bit, which fp16 cannot even hold
-        for (tap, clean), weight in zip(judged_clean.items(), weights or [1.0] * len(judged_clean), strict=True):
+    with torch.autocast(
+        lens.device.type, enabled=False
+    ):  # small differences of large products: in 32 bit, which fp16 cannot even hold
+        for (tap, clean), weight in zip(
+            judged_clean.items(), weights or [1.0] * len(judged_clean), strict=True
+        ):
             enhanced, clean = judged_enhanced[tap].float(), clean.float()
             total = total + weight * masked_mean(distances(enhanced, clean, lens, kind, form), lens)
     return total
@@ -96,7 +104,9 @@ def balanced(loss, anchor, features, ratio, scale=1.0):
         The weight found.
     """
     (anchor_slope,) = torch.autograd.grad(anchor, features, retain_graph=True)
-    (slope,) = torch.autograd.grad(scale * loss, features, retain_graph=True)  # the anchor may go a part of the same way
+    (slope,) = torch.autograd.grad(
+        scale * loss, features, retain_graph=True
+    )  # the anchor may go a part of the same way
     slope = slope / scale
     weight = ratio * anchor_slope.norm() / slope.norm().clamp(min=1e-12)
     linear = (features * (weight * slope)).sum()

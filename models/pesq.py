@@ -4,7 +4,7 @@ The model is that of ITU-T P.862 without its time alignment, made differentiable
 denoising for joint SDR and PESQ optimization", and Martin-Donas et al. 2018 before them); the package torch-pesq has it.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 
@@ -16,10 +16,12 @@ SHORTEST = 0.4  # s; shorter sounds are padded: disturbance is summed over 20 fr
 
 def package():
     """The module torch_pesq; RecipeError where it is not installed."""
-    return wanted("torch-pesq", "pesq_weight: the PESQ loss", "leave the loss out with --pesq_weight=null")
+    return wanted(
+        "torch-pesq", "pesq_weight: the PESQ loss", "leave the loss out with --pesq_weight=null"
+    )
 
 
-@lru_cache(maxsize=None)
+@cache
 def disturbance(sample_rate, device):
     """torch-pesq's loss: two waveforms [batch, samples] -> [batch]."""
     return package().PesqLoss(1.0, sample_rate=sample_rate).to(device)
@@ -37,9 +39,13 @@ def pesq_distance(enhanced_wav, clean_wav, sample_rate=16000):
     """
     with torch.autocast(enhanced_wav.device.type, enabled=False):
         missing = max(0, round(SHORTEST * sample_rate) - enhanced_wav.shape[1])
-        enhanced, clean = (torch.nn.functional.pad(wav.float(), (0, missing)) for wav in (enhanced_wav, clean_wav))
+        enhanced, clean = (
+            torch.nn.functional.pad(wav.float(), (0, missing)) for wav in (enhanced_wav, clean_wav)
+        )
         heard = (level(enhanced) > FAINTEST) & (level(clean) > FAINTEST)
-        hum = torch.arange(enhanced.shape[1], device=enhanced.device).mul(0.3).sin()  # in the place of what is silent
+        hum = (
+            torch.arange(enhanced.shape[1], device=enhanced.device).mul(0.3).sin()
+        )  # in the place of what is silent
         enhanced, clean = (torch.where(heard.unsqueeze(1), wav, hum) for wav in (enhanced, clean))
         found = disturbance(sample_rate, enhanced.device)(clean, enhanced).float()
         return (found * heard).sum() / heard.sum().clamp(min=1)

@@ -10,7 +10,9 @@ from errors import RecipeError, wanted
 
 def package(key="judge"):
     """The package transformers; RecipeError, which names the setting that wants it, where it is not installed."""
-    transformers = wanted("transformers", f"{key}: a pretrained model", "take one of this recipe's own")
+    transformers = wanted(
+        "transformers", f"{key}: a pretrained model", "take one of this recipe's own"
+    )
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers
@@ -25,8 +27,15 @@ def fetch(source, random):
         )
     kinds = package()
     try:
-        config, front = kinds.AutoConfig.from_pretrained(source), kinds.AutoFeatureExtractor.from_pretrained(source)
-        model = kinds.AutoModel.from_config(config) if random else kinds.AutoModel.from_pretrained(source)
+        config, front = (
+            kinds.AutoConfig.from_pretrained(source),
+            kinds.AutoFeatureExtractor.from_pretrained(source),
+        )
+        model = (
+            kinds.AutoModel.from_config(config)
+            if random
+            else kinds.AutoModel.from_pretrained(source)
+        )
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(
             f"pretrain_perceptual_path: {source} cannot be loaded by transformers ({str(error).strip()[:300]}). Give the folder of a speech "
@@ -63,12 +72,19 @@ class PretrainedJudge(torch.nn.Module):
         super().__init__()
         self.network, self.normalize, rate = fetch(source, random)
         if rate != sample_rate:
-            raise RecipeError(f"pretrain_perceptual_path: {source} hears {rate} Hz, but sample_rate is {sample_rate}.")
+            raise RecipeError(
+                f"pretrain_perceptual_path: {source} hears {rate} Hz, but sample_rate is {sample_rate}."
+            )
         self.network.config.apply_spec_augment = False
         stack = getattr(self.network, "encoder", self.network)
         self.depth = len(stack.layers)
-        wanted = max((self.tap_names().index(tap) for tap in taps if tap in self.tap_names()), default=self.depth)
-        stack.layers = stack.layers[: wanted + 1]  # one more than needed: behind the last one some models normalise
+        wanted = max(
+            (self.tap_names().index(tap) for tap in taps if tap in self.tap_names()),
+            default=self.depth,
+        )
+        stack.layers = stack.layers[
+            : wanted + 1
+        ]  # one more than needed: behind the last one some models normalise
 
     def tap_names(self):
         """All the names that ``forward`` takes as taps."""

@@ -22,12 +22,24 @@ class Decoder(AttentionalRNNDecoder):
         hidden_size], attention [batch, length, time])."""
         attention, cell = self.attn, self.rnn.rnn_cells[0]
         counts = torch.round(enc_states.shape[1] * wav_len).long()
-        heard = length_to_mask(counts, max_len=enc_states.shape[1], dtype=torch.float32, device=enc_states.device)
-        keys = attention.mlp_enc(enc_states).float() + attention.mlp_dec.bias + attention.mlp_loc.bias
-        values = attention.mlp_out(enc_states).float()  # of a frame: the weights' sum is 1, so that the mean may come behind
+        heard = length_to_mask(
+            counts, max_len=enc_states.shape[1], dtype=torch.float32, device=enc_states.device
+        )
+        keys = (
+            attention.mlp_enc(enc_states).float() + attention.mlp_dec.bias + attention.mlp_loc.bias
+        )
+        values = attention.mlp_out(
+            enc_states
+        ).float()  # of a frame: the weights' sum is 1, so that the mean may come behind
         kept = self.kept_inputs(inp_tensor)
         inputs = inp_tensor.float().transpose(0, 1) * kept[..., : inp_tensor.shape[-1]]
-        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, attention.mlp_dec.weight]
+        weights = [
+            cell.weight_ih,
+            cell.weight_hh,
+            cell.bias_ih,
+            cell.bias_hh,
+            attention.mlp_dec.weight,
+        ]
         weights += [attention.mlp_loc.weight, attention.conv_loc.weight, attention.mlp_attn.weight]
         fixed = kept[..., inp_tensor.shape[-1] :], heard, torch.is_grad_enabled()
         with torch.autocast(enc_states.device.type, enabled=False):
@@ -37,7 +49,9 @@ class Decoder(AttentionalRNNDecoder):
 
     def kept_inputs(self, tokens):
         """What dropout leaves of the inputs of the GRU: factors [length, batch, dim of token and context]."""
-        kept = torch.ones(tokens.shape[1], len(tokens), tokens.shape[-1] + self.attn_dim, device=tokens.device)
+        kept = torch.ones(
+            tokens.shape[1], len(tokens), tokens.shape[-1] + self.attn_dim, device=tokens.device
+        )
         if self.training and self.dropout:
             for of_token in kept:  # one by one, as a loop draws them
                 of_token.bernoulli_(1 - self.dropout)
@@ -53,21 +67,56 @@ class Loop(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, kept, heard, learns, inputs, keys, values, w_input, w_state, b_input, b_state, w_query, w_place, w_conv, w_energy):
+    def forward(
+        ctx,
+        kept,
+        heard,
+        learns,
+        inputs,
+        keys,
+        values,
+        w_input,
+        w_state,
+        b_input,
+        b_state,
+        w_query,
+        w_place,
+        w_conv,
+        w_energy,
+    ):
         """``learns``: a gradient will be asked for."""
         length, batch, dim = inputs.shape
         context, padding, slots = values.shape[-1], w_conv.shape[-1] // 2, length if learns else 1
         x = torch.cat([inputs, inputs.new_zeros(length, batch, context)], dim=-1)
-        states = x.new_zeros(length + 1, batch, w_state.shape[1])  # before the first token, and behind each
-        contexts, attended = x.new_zeros(length + 1, batch, context), x.new_empty(length + 1, *heard.shape)
-        gates, offered = x.new_empty(slots, batch, len(w_state)), x.new_empty(slots, *states.shape[1:])
-        places, scores = x.new_empty(slots, batch, len(w_conv), heard.shape[1]), x.new_empty(slots, *keys.shape)
+        states = x.new_zeros(
+            length + 1, batch, w_state.shape[1]
+        )  # before the first token, and behind each
+        contexts, attended = (
+            x.new_zeros(length + 1, batch, context),
+            x.new_empty(length + 1, *heard.shape),
+        )
+        gates, offered = (
+            x.new_empty(slots, batch, len(w_state)),
+            x.new_empty(slots, *states.shape[1:]),
+        )
+        places, scores = (
+            x.new_empty(slots, batch, len(w_conv), heard.shape[1]),
+            x.new_empty(slots, *keys.shape),
+        )
         shut, w_places = heard.log(), w_place.T.expand(batch, -1, -1)  # 0, and -inf in padding
         attended[0] = heard / heard.sum(dim=1, keepdim=True)
         for t in range(length):
             slot = t % slots
             torch.mul(contexts[t], kept[t], out=x[t, :, dim:])
-            gru(x[t], states[t], (w_input, b_input), (w_state, b_state), gates[slot], offered[slot], out=states[t + 1])
+            gru(
+                x[t],
+                states[t],
+                (w_input, b_input),
+                (w_state, b_state),
+                gates[slot],
+                offered[slot],
+                out=states[t + 1],
+            )
             places[slot] = conv1d(attended[t].unsqueeze(1), w_conv, padding=padding)
             torch.baddbmm(keys, places[slot].mT, w_places, out=scores[slot])
             scores[slot].add_((states[t + 1] @ w_query.T).unsqueeze(1)).tanh_()
@@ -75,7 +124,9 @@ class Loop(torch.autograd.Function):
             torch.bmm(attended[t + 1].unsqueeze(1), values, out=contexts[t + 1].unsqueeze(1))
         if learns:
             weights = w_input, w_state, w_query, w_place, w_conv, w_energy
-            ctx.save_for_backward(kept, values, x, states, attended, gates, offered, places, scores, *weights)
+            ctx.save_for_backward(
+                kept, values, x, states, attended, gates, offered, places, scores, *weights
+            )
         ctx.mark_non_differentiable(given := attended[1:])
         return states[1:], contexts[1:], given
 
@@ -114,12 +165,34 @@ def gru_backward(slope, state, gates, offered, d_input, d_state):
     return slope * update
 
 
-def gradients(d_states, d_contexts, kept, values, x, states, attended, gates, offered, places, scores, *weights):
+def gradients(
+    d_states,
+    d_contexts,
+    kept,
+    values,
+    x,
+    states,
+    attended,
+    gates,
+    offered,
+    places,
+    scores,
+    *weights,
+):
     """Of inputs, keys, values and all weights, in the order of ``Loop.forward``."""
     w_input, w_state, w_query, w_place, w_conv, w_energy = weights
     length, dim = len(x), x.shape[-1] - values.shape[-1]
-    d_x, d_input, d_state, d_query = torch.empty_like(x), torch.empty_like(gates), torch.empty_like(gates), torch.empty_like(d_contexts)
-    d_keys, d_places, d_old = torch.zeros_like(values), places.new_empty(places.mT.shape), torch.zeros_like(states[0])
+    d_x, d_input, d_state, d_query = (
+        torch.empty_like(x),
+        torch.empty_like(gates),
+        torch.empty_like(gates),
+        torch.empty_like(d_contexts),
+    )
+    d_keys, d_places, d_old = (
+        torch.zeros_like(values),
+        places.new_empty(places.mT.shape),
+        torch.zeros_like(states[0]),
+    )
     d_w_place, d_w_energy = torch.zeros_like(w_place), torch.zeros_like(w_energy[0])
     for t in reversed(range(length)):
         d_attended = torch.bmm(values, d_contexts[t].unsqueeze(2)).squeeze(2)
@@ -137,8 +210,18 @@ def gradients(d_states, d_contexts, kept, values, x, states, attended, gates, of
         if t:
             d_contexts[t - 1].addcmul_(d_x[t, :, dim:], kept[t])
     d_values = attended[1:].permute(1, 2, 0) @ d_contexts.transpose(0, 1)
-    of_weights = [over_tokens(d_input, x), over_tokens(d_state, states[:-1]), d_input.sum(dim=(0, 1)), d_state.sum(dim=(0, 1))]
-    of_weights += [over_tokens(d_query, states[1:]), d_w_place, of_convolution(d_places, attended[:-1], w_conv), d_w_energy.unsqueeze(0)]
+    of_weights = [
+        over_tokens(d_input, x),
+        over_tokens(d_state, states[:-1]),
+        d_input.sum(dim=(0, 1)),
+        d_state.sum(dim=(0, 1)),
+    ]
+    of_weights += [
+        over_tokens(d_query, states[1:]),
+        d_w_place,
+        of_convolution(d_places, attended[:-1], w_conv),
+        d_w_energy.unsqueeze(0),
+    ]
     return d_x[..., :dim], d_keys, d_values, *of_weights
 
 
@@ -150,4 +233,6 @@ def over_tokens(slopes, inputs):
 def of_convolution(slopes, attended, weight):
     """Gradient of the location convolution's kernels: slopes [length, batch, time, channels], attention [length, batch, time]."""
     signal = attended.flatten(0, 1).unsqueeze(1)
-    return torch.nn.grad.conv1d_weight(signal, weight.shape, slopes.flatten(0, 1).mT, padding=weight.shape[-1] // 2)
+    return torch.nn.grad.conv1d_weight(
+        signal, weight.shape, slopes.flatten(0, 1).mT, padding=weight.shape[-1] // 2
+    )

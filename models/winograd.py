@@ -28,7 +28,11 @@ def transforms(dtype):
     Toom and Cook's: the product of two polynomials is known by its values at enough places; the three evaluate them there and
     interpolate, transposed as for a filter.
     """
-    image, result, kernel = np.zeros((OUTSIDE, OUTSIDE)), np.zeros((INSIDE, OUTSIDE)), np.zeros((OUTSIDE, 3))
+    image, result, kernel = (
+        np.zeros((OUTSIDE, OUTSIDE)),
+        np.zeros((INSIDE, OUTSIDE)),
+        np.zeros((OUTSIDE, 3)),
+    )
     for i, node in enumerate(NODES):
         others = np.delete(NODES, i)
         image[i, :-1] = np.poly(others)[::-1]
@@ -58,7 +62,9 @@ def windows(x, size, rows, columns):
     """Images -> their tiles of size x size points: [batch, rows, size, size, columns, channels]"""
     image, time, freq, channel = x.stride()
     shape = len(x), rows, size, size, columns, x.shape[3]
-    return x.as_strided(shape, (image, INSIDE * time, time, freq, INSIDE * freq, channel), x.storage_offset())
+    return x.as_strided(
+        shape, (image, INSIDE * time, time, freq, INSIDE * freq, channel), x.storage_offset()
+    )
 
 
 class Tiles:
@@ -108,7 +114,11 @@ def pieces(batch, rows, columns, wanted):
     """Pieces of about so many tiles, as slices of images and of rows: some rows of one image, or some whole images."""
     rows_step = min(rows, max(1, round(wanted / columns)))
     images_step = max(1, round(wanted / (rows * columns))) if rows_step == rows else 1
-    return [(part(i, images_step, batch), part(j, rows_step, rows)) for j in range(0, rows, rows_step) for i in range(0, batch, images_step)]
+    return [
+        (part(i, images_step, batch), part(j, rows_step, rows))
+        for j in range(0, rows, rows_step)
+        for i in range(0, batch, images_step)
+    ]
 
 
 def part(first, step, end):
@@ -126,7 +136,9 @@ def correlate(x, kernel, bias, time, freq):
     to_image, to_result, _ = transforms(x.dtype)
     rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], len(bias)
     y, cut = x.new_empty(len(x), time, freq, outputs), windows(x, OUTSIDE, rows, columns)
-    room_for = cache(lambda *sizes: (Tiles(to_image, *sizes, inputs), Tiles(to_result, *sizes, outputs)))
+    room_for = cache(
+        lambda *sizes: (Tiles(to_image, *sizes, inputs), Tiles(to_result, *sizes, outputs))
+    )
     for images, piece in pieces(len(x), rows, columns, worth(inputs)):
         window, found = cut[images, piece], y[images, INSIDE * piece.start : INSIDE * piece.stop]
         image, result = room_for(*window.shape[:2], columns)
@@ -141,10 +153,17 @@ def correlate(x, kernel, bias, time, freq):
 def slope_of_weight(x, slope, time, freq):
     """[out, in, 3, 3], from images of whole tiles and the gradient of the result, of whole tiles too."""
     to_image, to_result, to_kernel = transforms(x.dtype)
-    rows, columns, inputs, outputs = count_tiles(time), count_tiles(freq), x.shape[3], slope.shape[3]
+    rows, columns, inputs, outputs = (
+        count_tiles(time),
+        count_tiles(freq),
+        x.shape[3],
+        slope.shape[3],
+    )
     total = x.new_zeros(OUTSIDE, OUTSIDE, whole_vectors(inputs), whole_vectors(outputs))
     cut, cut_slopes = windows(x, OUTSIDE, rows, columns), windows(slope, INSIDE, rows, columns)
-    room_for = cache(lambda *sizes: (Tiles(to_image, *sizes, inputs), Tiles(to_result.T, *sizes, outputs)))
+    room_for = cache(
+        lambda *sizes: (Tiles(to_image, *sizes, inputs), Tiles(to_result.T, *sizes, outputs))
+    )
     for images, piece in pieces(len(x), rows, columns, worth(inputs)):
         window = cut[images, piece]
         image, result = room_for(*window.shape[:2], columns)
@@ -173,10 +192,15 @@ class Winograd(torch.autograd.Function):
         image, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
         time, freq = slope.shape[1:3]
-        around = framed(slope, (2, 2), (2 + missing(time + 2), 2 + missing(freq + 2)))  # to whole tiles of the bordered image's gradient
+        around = framed(
+            slope, (2, 2), (2 + missing(time + 2), 2 + missing(freq + 2))
+        )  # to whole tiles of the bordered image's gradient
         found = [None, None, None]
         if of_x:
-            kernel, none = transformed_kernel(weight.flip(2, 3).transpose(0, 1)), slope.new_zeros(weight.shape[1])
+            kernel, none = (
+                transformed_kernel(weight.flip(2, 3).transpose(0, 1)),
+                slope.new_zeros(weight.shape[1]),
+            )
             found[0] = folded(correlate(around, kernel, none, time + 2, freq + 2), 1, 1, time, freq)
         if of_weight:
             found[1] = slope_of_weight(image, around[:, 2:, 2:], time, freq)

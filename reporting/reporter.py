@@ -10,12 +10,18 @@ from training.ranks import gather
 
 logger = logging.getLogger(__name__)
 # SpeechBrain looks for torchvision as soon as its loggers are imported, and complains; nothing here would use it.
-logging.getLogger("speechbrain.utils.train_logger").addFilter(lambda record: "torchvision" not in record.getMessage())
+logging.getLogger("speechbrain.utils.train_logger").addFilter(
+    lambda record: "torchvision" not in record.getMessage()
+)
 
 from speechbrain.utils.train_logger import TensorboardLogger  # noqa: E402
 
 UTTERANCES = 3  # that are shown at each validation
-WAVES = {"noisy": "noisy_wav", "enhanced": "enhanced_wav", "clean": "clean_wav"}  # panel -> prediction
+WAVES = {
+    "noisy": "noisy_wav",
+    "enhanced": "enhanced_wav",
+    "clean": "clean_wav",
+}  # panel -> prediction
 
 
 class Reporter:
@@ -34,7 +40,11 @@ class Reporter:
     def __init__(self, folder, tensorboard, figures, sample_rate):
         self.folder, self.figures, self.sample_rate = Path(folder), figures, sample_rate
         self.wanted = tensorboard or figures
-        self.log = TensorboardLogger(str(self.folder / "tensorboard")) if tensorboard and if_main_process() else None
+        self.log = (
+            TensorboardLogger(str(self.folder / "tensorboard"))
+            if tensorboard and if_main_process()
+            else None
+        )
         self.chosen, self.seen = set(), {}
 
     def choose(self, utt_ids):
@@ -50,8 +60,14 @@ class Reporter:
         counts = (predictions["lens"] * predictions["clean_wav"].shape[1]).round().int().tolist()
         for index, (utt_id, count) in enumerate(zip(predictions.batch.id, counts)):
             if utt_id in self.chosen:
-                signals = {panel: predictions[name][index, :count].float().cpu().numpy() for panel, name in WAVES.items()}
-                self.seen[utt_id] = signals, cut_mask(predictions["mask"], index, count / predictions["clean_wav"].shape[1])
+                signals = {
+                    panel: predictions[name][index, :count].float().cpu().numpy()
+                    for panel, name in WAVES.items()
+                }
+                self.seen[utt_id] = (
+                    signals,
+                    cut_mask(predictions["mask"], index, count / predictions["clean_wav"].shape[1]),
+                )
 
     def gather(self):
         """Give the main process what the other ranks have kept."""
@@ -76,7 +92,11 @@ class Reporter:
         from reporting.spectrograms import spectrogram_figure
 
         pictured = self.figures and utt_id == min(self.chosen)
-        made = spectrogram_figure(f"{utt_id}, epoch {epoch}", signals, mask, self.sample_rate) if pictured else None
+        made = (
+            spectrogram_figure(f"{utt_id}, epoch {epoch}", signals, mask, self.sample_rate)
+            if pictured
+            else None
+        )
         if self.log:
             for panel, signal in signals.items():
                 self.log.log_audio(f"{utt_id}/{panel}", signal[None], self.sample_rate)
@@ -95,7 +115,9 @@ class Reporter:
 
     def summary(self, title, annotation):
         """The figure of the whole run."""
-        from reporting.summary import summary_figure  # matplotlib, which a run without figures need not load
+        from reporting.summary import (
+            summary_figure,
+        )  # matplotlib, which a run without figures need not load
 
         board, scored = Scoreboard(), self.folder / "test_utterances.jsonl"
         if scored.is_file():
@@ -112,7 +134,9 @@ class Reporter:
 
 def cut_mask(mask, index, share):
     """One utterance of a mask [batch, time, freq] without its padding; None where the mask is not known."""
-    return None if mask is None else mask[index, : round(mask.shape[1] * share)].float().cpu().numpy()
+    return (
+        None if mask is None else mask[index, : round(mask.shape[1] * share)].float().cpu().numpy()
+    )
 
 
 def without(stats, name):

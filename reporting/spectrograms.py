@@ -11,7 +11,9 @@ RANGE = 70.0  # dB shown below the loudest point
 def decibels(signal, size=512, hop=128):
     """[samples] -> level [freq, time] in dB."""
     signal = torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32))
-    spectrum = torch.stft(signal, size, hop, window=torch.hann_window(size), return_complex=True, pad_mode="constant")
+    spectrum = torch.stft(
+        signal, size, hop, window=torch.hann_window(size), return_complex=True, pad_mode="constant"
+    )
     return 20 * torch.log10(spectrum.abs().clamp(min=1e-7)).numpy()
 
 
@@ -50,4 +52,6 @@ def draw(panel, values, seconds, sample_rate, low, high):
     """Values [freq, time] as an image with axes in s and kHz."""
     extent = (0, seconds, 0, sample_rate / 2000)
     panel.set_ylabel("kHz")
-    return panel.imshow(values, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=high, cmap=MAP)
+    return panel.imshow(
+        values, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=high, cmap=MAP
+    )

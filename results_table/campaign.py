@@ -38,7 +38,11 @@ class Campaign:
     @property
     def waiting(self):
         """Runs that are neither finished nor failed nor running, in order."""
-        return [run for run in self.runs if not (run in self.done or run in self.failed or run in self.active)]
+        return [
+            run
+            for run in self.runs
+            if not (run in self.done or run in self.failed or run in self.active)
+        ]
 
     def run(self, after_each=lambda: None):
         """Run all that is left; True if nothing failed. Ctrl-C ends the children before it is passed on."""
@@ -70,7 +74,9 @@ class Campaign:
         if reason:
             self.say(f"{run.title}: {reason}; what was there is kept in {put_aside(run)}")
         before = read_record(run).get("minutes", 0.0)
-        write_record(run, status="started", yaml=yaml_mark(), **{"from": sources(run), "minutes": before})
+        write_record(
+            run, status="started", yaml=yaml_mark(), **{"from": sources(run), "minutes": before}
+        )
         self.say(f"{run.title}: {'goes on' if before else 'starts'}")
         return Child(run, before, max(1, cores() // self.jobs), self.lock)
 
@@ -83,7 +89,9 @@ class Campaign:
                 write_record(run, status="finished", minutes=child.minutes, finished=time.time())
                 self.states.note_finished(run)
                 self.done.add(run)
-                self.say(f"[{len(self.done)}/{len(self.runs)}] {run.title}: {child.minutes:.1f} min; {self.left()}")
+                self.say(
+                    f"[{len(self.done)}/{len(self.runs)}] {run.title}: {child.minutes:.1f} min; {self.left()}"
+                )
             else:
                 self.fail(run, child)
         return bool(ended)
@@ -94,12 +102,16 @@ class Campaign:
         self.failed[run] = f"failed with exit code {child.poll()}"
         with open(child.output, encoding="utf-8", errors="replace") as lines:
             last = "".join(f"    {line}" for line in deque(lines, LAST_LINES))
-        self.say(f"{run.title}: {self.failed[run]}. The end of {child.output}:\n{last}    Command: {run.command}")
+        self.say(
+            f"{run.title}: {self.failed[run]}. The end of {child.output}:\n{last}    Command: {run.command}"
+        )
 
     def left(self):
         """How much is left, in words."""
         unfinished = [run for run in self.runs if run not in self.done and run not in self.failed]
-        return f"left: {len(unfinished)} runs, {shown(minutes_left(unfinished, self.done, self.jobs))}"
+        return (
+            f"left: {len(unfinished)} runs, {shown(minutes_left(unfinished, self.done, self.jobs))}"
+        )
 
     def end_children(self):
         """End what still runs, first politely; each goes on from its last checkpoint the next time."""

@@ -40,7 +40,9 @@ class Child:
         self.before, self.began = minutes_before, time.monotonic()
         command = [str(TRAIN), *run.arguments, "--noprogressbar"]
         start_server()
-        self.process = FORKING.Process(target=work, args=(command, str(self.output), dict(os.environ), threads, Held(lock)))
+        self.process = FORKING.Process(
+            target=work, args=(command, str(self.output), dict(os.environ), threads, Held(lock))
+        )
         self.process.start()
 
     @property
@@ -83,7 +85,9 @@ class Held:
 
 def start_server():
     """Start the process that the children are forked from, once. It loads nothing where a fork would not be safe."""
-    safe = sys.platform == "linux" and not torch.cuda.is_available()  # drivers of GPUs, macOS's libraries: not across a fork
+    safe = (
+        sys.platform == "linux" and not torch.cuda.is_available()
+    )  # drivers of GPUs, macOS's libraries: not across a fork
     FORKING.set_forkserver_preload(LOADED if safe else [])
     here = os.getcwd()
     os.chdir(ROOT)  # where it finds the modules

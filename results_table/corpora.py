@@ -31,7 +31,10 @@ def overrides_of(data, folder, seed):
     if "score_on" not in data:
         return {**place, "valid_speakers": list(mix_settings(data, seed).valid_speakers)}
     manifests = Path(folder) / "data" / "manifests"
-    names = {f"{name}_annotation": (manifests / f"{name}.json").as_posix() for name in ("train", "valid", "test")}
+    names = {
+        f"{name}_annotation": (manifests / f"{name}.json").as_posix()
+        for name in ("train", "valid", "test")
+    }
     return {**place, "skip_prep": True, **names}
 
 
@@ -62,7 +65,9 @@ def prepare_corpora(data, runs, shared_data=None):
     for folder, seed in {dict(run.overrides)["data_folder"]: run.seed for run in runs}.items():
         mix_once(speech, noise, ROOT / folder, mix_settings(data, seed))
         if "score_on" in data:
-            write_manifests(ROOT / folder, data, shared_folder(data["score_on"]["folder"], shared_data))
+            write_manifests(
+                ROOT / folder, data, shared_folder(data["score_on"]["folder"], shared_data)
+            )
 
 
 def mix_once(speech, noise, folder, settings):
@@ -80,7 +85,11 @@ def write_manifests(mixed, data, real):
     lexicon = str(lexicon) if lexicon.exists() else None
     own = prepare(mixed, manifests / "mixed", data["valid_speakers"], lexicon)
     other = prepare(real, manifests / "real", data["score_on"]["valid_speakers"], lexicon)
-    for name, path, root in (("train", own["train"], mixed), ("valid", own["valid"], mixed), ("test", other["test"], real)):
+    for name, path, root in (
+        ("train", own["train"], mixed),
+        ("valid", own["valid"], mixed),
+        ("test", other["test"], real),
+    ):
         text = path.read_text(encoding="utf-8").replace("{data_root}", root.resolve().as_posix())
         write_text(manifests / f"{name}.json", text)
 

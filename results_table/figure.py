@@ -14,7 +14,10 @@ BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#777777"
 PANELS = (
     ("PESQ", [("pesq", "", BLUE, "o")]),
     ("extended STOI (%)", [("estoi", "", BLUE, "o")]),
-    ("word error rate (%)", [("wer", "adapted", BLUE, "o"), ("wer_independent", "independent", VERMILION, "s")]),
+    (
+        "word error rate (%)",
+        [("wer", "adapted", BLUE, "o"), ("wer_independent", "independent", VERMILION, "s")],
+    ),
 )
 NOTE = "95 % bootstrap intervals over seeds and utterances; hollow: the interval holds 0"
 OFFSETS = {1: [0.0], 2: [0.16, -0.16]}  # of the markers from a row's line
@@ -23,9 +26,14 @@ OFFSETS = {1: [0.0], 2: [0.16, -0.16]}  # of the markers from a row's line
 def draw(table, path):
     """Write the PNG of a table (the dict of ``build_table``) that has a finished row."""
     rows, differences = (
-        [e for e in table[key] if any(e["metrics"].values()) and e.get("figure", True)] for key in ("rows", "differences")
+        [e for e in table[key] if any(e["metrics"].values()) and e.get("figure", True)]
+        for key in ("rows", "differences")
     )
-    panels = [panel for panel in PANELS if any(row["metrics"][name] for row in rows for name, *_ in panel[1])]
+    panels = [
+        panel
+        for panel in PANELS
+        if any(row["metrics"][name] for row in rows for name, *_ in panel[1])
+    ]
     parts = [part for part in ((rows, False), (differences, True)) if part[0]]
     heights = [len(entries) + 1.5 for entries, _ in parts]
     figure, axes = plt.subplots(
@@ -38,7 +46,9 @@ def draw(table, path):
             axis.set_title(f"difference of {title}" if differ else title, fontsize=10)
         label_rows(line[0], entries)
     if len(panels[-1][1]) > 1:
-        figure.legend(*axes[0][-1].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2)
+        figure.legend(
+            *axes[0][-1].get_legend_handles_labels(), fontsize=8, loc="outside upper right", ncols=2
+        )
     figure.supxlabel(NOTE, fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)
@@ -47,9 +57,16 @@ def draw(table, path):
 def draw_panel(axis, entries, series, differ):
     """One metric (or two) of all rows, with intervals."""
     for (name, label, colour, marker), offset in zip(series, OFFSETS[len(series)]):
-        points = [(len(entries) - i + offset, e["metrics"][name]) for i, e in enumerate(entries) if e["metrics"][name]]
+        points = [
+            (len(entries) - i + offset, e["metrics"][name])
+            for i, e in enumerate(entries)
+            if e["metrics"][name]
+        ]
         for i, (height, found) in enumerate(points):
-            sides = [[max(0, found["value"] - found["low"])], [max(0, found["high"] - found["value"])]]
+            sides = [
+                [max(0, found["value"] - found["low"])],
+                [max(0, found["high"] - found["value"])],
+            ]
             hollow = differ and not off_zero(found)
             axis.errorbar(
                 [found["value"]], [height], xerr=sides, fmt=marker, color=colour, markersize=5, capsize=2.5,

@@ -23,8 +23,15 @@ def estimate(column):
     total = sum((t.sum(axis=0) for t in tables.values()), np.zeros(2))
     if total[1] == 0:
         return None
-    low, high = ends(resampled(tables, shared=len({tuple(sorted(values)) for values in column.values()}) == 1))
-    return {"value": float(total[0] / total[1]), "low": low, "high": high, "seeds": by_first(tables)}
+    low, high = ends(
+        resampled(tables, shared=len({tuple(sorted(values)) for values in column.values()}) == 1)
+    )
+    return {
+        "value": float(total[0] / total[1]),
+        "low": low,
+        "high": high,
+        "seeds": by_first(tables),
+    }
 
 
 def by_first(tables):

@@ -17,7 +17,11 @@ def markdown(table):
     metrics = [m for m in METRICS if any(row["metrics"][m.name] for row in table["rows"])]
     rows, differences = (found_in(table[key]) for key in ("rows", "differences"))
     missing = [row["title"] for row in table["rows"] if row not in rows]
-    parts = [rows_text(rows, metrics), *([f"Not run yet: {'; '.join(missing)}."] if missing else []), LEGEND]
+    parts = [
+        rows_text(rows, metrics),
+        *([f"Not run yet: {'; '.join(missing)}."] if missing else []),
+        LEGEND,
+    ]
     if differences:
         parts += ["### Paired differences", differences_text(differences, metrics)]
         parts += ["Over the same utterances and seeds; **bold**: the 95 % interval leaves 0 out."]
@@ -37,12 +41,21 @@ def rows_text(rows, metrics):
 
 def row_cells(row, metrics):
     """One row's cells."""
-    own = [row["metrics"][m.name] for m in METRICS if m.run == "scores"]  # a crossed run counts seeds of others
+    own = [
+        row["metrics"][m.name] for m in METRICS if m.run == "scores"
+    ]  # a crossed run counts seeds of others
     seeds = max((len(found["seeds"]) for found in own if found), default=0)
     minutes = " + ".join(f"{value:.1f}" for value in row["training_minutes"].values()) or "-"
     size = "" if row["parameters_m"] is None else f"{row['parameters_m']:.2f} M"
     memory = "" if row["peak_memory_gb"] is None else f"{row['peak_memory_gb']:.1f} GB"
-    return [row["title"], str(seeds), *(value_cell(row["metrics"][m.name], m) for m in metrics), size, minutes, memory]
+    return [
+        row["title"],
+        str(seeds),
+        *(value_cell(row["metrics"][m.name], m) for m in metrics),
+        size,
+        minutes,
+        memory,
+    ]
 
 
 def value_cell(found, metric):
@@ -60,7 +73,10 @@ def interval(found, digits, sign=""):
 
 def differences_text(differences, metrics):
     """The paired differences."""
-    rows = [[d["title"], *(difference_cell(d["metrics"][m.name], m) for m in metrics)] for d in differences]
+    rows = [
+        [d["title"], *(difference_cell(d["metrics"][m.name], m) for m in metrics)]
+        for d in differences
+    ]
     return as_table([["difference", *(m.title for m in metrics)], *rows])
 
 
@@ -75,8 +91,12 @@ def difference_cell(found, metric):
 
 def commands_text(table):
     """Each row's commands, those of earlier stages first, for the first seed."""
-    blocks = [f"{row['title']}:\n\n```\n" + "\n".join(row["commands"]) + "\n```" for row in table["rows"]]
-    return f"Of seed {table['seeds'][0]}; `{table['command']}` runs them all.\n\n" + "\n\n".join(blocks)
+    blocks = [
+        f"{row['title']}:\n\n```\n" + "\n".join(row["commands"]) + "\n```" for row in table["rows"]
+    ]
+    return f"Of seed {table['seeds'][0]}; `{table['command']}` runs them all.\n\n" + "\n\n".join(
+        blocks
+    )
 
 
 def as_table(rows):

@@ -8,8 +8,28 @@ from errors import RecipeError
 from training.settings import parse_yaml
 
 # Of section data: how a corpus is mixed, as in `python data_prep.py mix --help`
-MIX_KEYS = ("only", "without", "test_noises", "made_noises", "test_speakers", "valid_speakers", "snrs_train", "snrs_test")
-SECTIONS = ("extends", "seeds", "common", "data", "runs", "adapted", "independent", "rows", "order", "differences")
+MIX_KEYS = (
+    "only",
+    "without",
+    "test_noises",
+    "made_noises",
+    "test_speakers",
+    "valid_speakers",
+    "snrs_train",
+    "snrs_test",
+)
+SECTIONS = (
+    "extends",
+    "seeds",
+    "common",
+    "data",
+    "runs",
+    "adapted",
+    "independent",
+    "rows",
+    "order",
+    "differences",
+)
 OPTIONAL = ("extends", "common", "data", "runs", "adapted", "independent")
 DATA_KEYS = ("speech", "noise", "score_on", "rotate", *MIX_KEYS)
 RUN_KEYS = ("stage", "set", "seed_offset", "crossed")
@@ -56,7 +76,9 @@ def read_plan(path):
     ``common`` overrides, and has none of its rows.
     """
     if not Path(path).is_file():
-        raise RecipeError(f"--plan: no such file {path}. Plans of this recipe lie in results_table/plans/.")
+        raise RecipeError(
+            f"--plan: no such file {path}. Plans of this recipe lie in results_table/plans/."
+        )
     sections = parse_yaml(Path(path).read_text(encoding="utf-8"), path) or {}
     check_keys(path, sections, SECTIONS, [name for name in SECTIONS if name not in OPTIONAL])
     if sections.get("data"):
@@ -82,8 +104,14 @@ def read_plan(path):
 def read_row(name, row, sections):
     """One row -> (Row, its own runs by name). A row with ``scores`` names a run of the plan and makes none."""
     if "scores" in row:
-        return Row(name, row["title"], row["scores"], row.get("independent"), row.get("enhancer")), {}
-    made = {f"{kind}_{name}": of_template(kind, row, sections) for kind in ("adapted", "independent") if kind in sections}
+        return Row(
+            name, row["title"], row["scores"], row.get("independent"), row.get("enhancer")
+        ), {}
+    made = {
+        f"{kind}_{name}": of_template(kind, row, sections)
+        for kind in ("adapted", "independent")
+        if kind in sections
+    }
     independent = f"independent_{name}" if "independent" in sections else None
     return Row(name, row["title"], f"adapted_{name}", independent, row.get("enhancer")), made
 
@@ -91,7 +119,10 @@ def read_row(name, row, sections):
 def of_template(kind, row, sections):
     """A run of the plan's section ``kind``, with the row's input and what the row adds to this kind."""
     template = sections[kind]
-    return {**template, "set": {**(row.get("input") or {}), **template.get("set", {}), **(row.get(kind) or {})}}
+    return {
+        **template,
+        "set": {**(row.get("input") or {}), **template.get("set", {}), **(row.get(kind) or {})},
+    }
 
 
 def check_keys(where, found, accepted, required):
@@ -119,7 +150,9 @@ def check_names(path, plan):
             known(f"{path}: difference {difference['title']}", difference[key], plan.rows)
     placed = {name for group in plan.order for name in group}
     if placed != plan.rows.keys():
-        raise RecipeError(f"{path}: order has no place for {', '.join(sorted(plan.rows.keys() - placed))}.")
+        raise RecipeError(
+            f"{path}: order has no place for {', '.join(sorted(plan.rows.keys() - placed))}."
+        )
 
 
 def check_sets(path, plan):
@@ -127,7 +160,9 @@ def check_sets(path, plan):
     for row in plan.rows.values():
         for name in row.runs:
             settings = {**plan.common, **plan.runs[name].get("set", {})}
-            lacking = [m for m in ("wer", "cer") if m not in (settings.get("valid_metrics", [m]) or [])]
+            lacking = [
+                m for m in ("wer", "cer") if m not in (settings.get("valid_metrics", [m]) or [])
+            ]
             if "valid" in settings.get("score_sets", []) and lacking:
                 raise RecipeError(
                     f"{path}: row {row.name}: run {name} scores validation by valid_metrics={settings['valid_metrics']}, "
@@ -144,4 +179,8 @@ def known(where, name, names):
 def needs_of(run):
     """Names of the runs whose folders the overrides of a run name, in order, each once."""
     texts = [value for value in run.get("set", {}).values() if isinstance(value, str)]
-    return list(dict.fromkeys(name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name))
+    return list(
+        dict.fromkeys(
+            name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name
+        )
+    )

@@ -61,7 +61,11 @@ def column(metric, folders):
     """Key -> (utterance -> (numerator, denominator)) of one metric, from the runs' folders by key (seeds)."""
     found = {}
     for seed, folder in folders.items():
-        records = [record for name in metric.files for record in read_lines(folder / f"{name}_utterances.jsonl")]
+        records = [
+            record
+            for name in metric.files
+            for record in read_lines(folder / f"{name}_utterances.jsonl")
+        ]
         values = {record["id"]: metric.of(record) for record in records}
         found[seed] = {utt_id: value for utt_id, value in values.items() if value is not None}
     return {seed: values for seed, values in found.items() if values}

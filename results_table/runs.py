@@ -7,7 +7,9 @@ from pathlib import Path
 from errors import RecipeError
 from results_table.plan import known, needs_of
 
-ROOT = Path(__file__).resolve().parents[1]  # commands are run here: they name hparams/ by a relative path
+ROOT = (
+    Path(__file__).resolve().parents[1]
+)  # commands are run here: they name hparams/ by a relative path
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,10 @@ class Run:
     @property
     def arguments(self):
         """What stands behind ``train.py``."""
-        return [f"hparams/{self.stage}.yaml", *(f"--{key}={as_text(value)}" for key, value in self.overrides)]
+        return [
+            f"hparams/{self.stage}.yaml",
+            *(f"--{key}={as_text(value)}" for key, value in self.overrides),
+        ]
 
     @property
     def command(self):
@@ -93,7 +98,9 @@ class Runs:
             seed, by = by, None
         if (name, seed, by) not in self.made:
             seeds = {needed: by if by and needed in crossed else seed for needed in needs_of(spec)}
-            needs = tuple(self.get(needed, of, above=(*above, name)) for needed, of in seeds.items())
+            needs = tuple(
+                self.get(needed, of, above=(*above, name)) for needed, of in seeds.items()
+            )
             place = self.place_of(name, seed, by)
             folders = {needed: self.place_of(needed, of) for needed, of in seeds.items()}
             overrides = self.overrides(spec, seed, place, folders)
@@ -102,7 +109,10 @@ class Runs:
 
     def overrides(self, spec, seed, place, folders):
         """All overrides of a run whose output folder is ``place``, references to other runs filled in from ``folders``."""
-        own = {k: v.format_map(folders) if isinstance(v, str) else v for k, v in spec.get("set", {}).items()}
+        own = {
+            k: v.format_map(folders) if isinstance(v, str) else v
+            for k, v in spec.get("set", {}).items()
+        }
         first = {"seed": seed + spec.get("seed_offset", 0), "output_folder": place}
         return tuple({**first, **self.plan.common, **self.data(seed), **self.extra, **own}.items())
 

@@ -95,7 +95,9 @@ def changed_settings(run):
 def files_of(run):
     """Files that a finished run has left."""
     sets = dict(run.overrides).get("score_sets", ["test"])
-    return [f"{SCORED[name]}_{rest}" for name in sets for rest in ("stats.txt", "utterances.jsonl")] + ["cost.json"]
+    return [
+        f"{SCORED[name]}_{rest}" for name in sets for rest in ("stats.txt", "utterances.jsonl")
+    ] + ["cost.json"]
 
 
 def resolved(run):

@@ -18,7 +18,11 @@ def build_table(runs, states, seeds):
         Seeds that may count; a row counts those that are finished.
     """
     plan = runs.plan
-    columns = {(name, m.name): scores(runs, states, seeds, row, m) for name, row in plan.rows.items() for m in METRICS}
+    columns = {
+        (name, m.name): scores(runs, states, seeds, row, m)
+        for name, row in plan.rows.items()
+        for m in METRICS
+    }
     return {
         "seeds": list(seeds),
         "rows": [row_of(runs, states, seeds, row, columns) for row in plan.rows.values()],
@@ -46,20 +50,27 @@ def row_of(runs, states, seeds, row, columns):
 
 def difference_of(entry, columns):
     """One paired difference, in every metric that both rows have."""
-    pairs = {m.name: (columns[entry["of"], m.name], columns[entry["minus"], m.name]) for m in METRICS}
+    pairs = {
+        m.name: (columns[entry["of"], m.name], columns[entry["minus"], m.name]) for m in METRICS
+    }
     return {**entry, "metrics": {name: estimate(difference(*pair)) for name, pair in pairs.items()}}
 
 
 def costs(runs, states, seeds, row):
     """Parameters (M), training minutes (mean over seeds) and peak memory (GB, the largest) of enhancer and recognizer."""
     names = list(dict.fromkeys(name for name in (row.enhancer, row.scores) if name))
-    found = {name: [c for c in (cost_of(runs, states, name, seed) for seed in seeds) if c] for name in names}
+    found = {
+        name: [c for c in (cost_of(runs, states, name, seed) for seed in seeds) if c]
+        for name in names
+    }
     all_costs = [cost for costs_of_run in found.values() for cost in costs_of_run]
     if not found[row.scores]:
         return {"parameters_m": None, "training_minutes": {}, "peak_memory_gb": None}
     return {
         "parameters_m": parameters(found[row.scores]),
-        "training_minutes": {name: minutes for name, cs in found.items() if (minutes := training_minutes(cs))},
+        "training_minutes": {
+            name: minutes for name, cs in found.items() if (minutes := training_minutes(cs))
+        },
         "peak_memory_gb": max(cost["peak_memory_gb"] for cost in all_costs),
     }
 
@@ -77,4 +88,8 @@ def parameters(costs_of_run):
 def cost_of(runs, states, name, seed):
     """``cost.json`` of a finished run, else None."""
     run = runs.get(name, seed)
-    return json.loads((run.folder / "cost.json").read_text(encoding="utf-8")) if states.finished(run) else None
+    return (
+        json.loads((run.folder / "cost.json").read_text(encoding="utf-8"))
+        if states.finished(run)
+        else None
+    )

@@ -4,6 +4,7 @@ B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993; for word e
 2004. Resampling an utterance n times is the same as weighting it n: each interval is a product with a matrix of counts.
 All return ``(low, high)``, or NaNs where fewer than two utterances leave nothing to resample.
 """
+
 import numpy as np
 
 LEVELS = (2.5, 97.5)  # percent
@@ -63,7 +64,9 @@ def seeded_ratio_interval(errors_a, errors_b, lengths, n=2000, seed=0):
 
 def counts(size, n, seed):
     """Return how often each of ``size`` items falls into each of ``n`` resamples, [n, size]; rows sum to ``size``."""
-    drawn = np.random.default_rng(seed).integers(size, size=(n, size)) + size * np.arange(n)[:, None]
+    drawn = (
+        np.random.default_rng(seed).integers(size, size=(n, size)) + size * np.arange(n)[:, None]
+    )
     return np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size).astype(np.float64)
 
 
@@ -81,7 +84,9 @@ def mean_product(seeds, table, utterances):
 def ratio_ends(errors, lengths, n, seed):
     """Return the ends of 100 sum(errors) / sum(lengths); a resample without any reference is left out."""
     if errors.shape != lengths.shape:
-        raise ValueError(f"{errors.shape} errors and {lengths.shape} lengths: one each for every utterance")
+        raise ValueError(
+            f"{errors.shape} errors and {lengths.shape} lengths: one each for every utterance"
+        )
     if len(errors) < 2 or lengths.sum() == 0:
         return float("nan"), float("nan")
     drawn = counts(len(errors), n, seed)
@@ -99,7 +104,9 @@ def finite(values):
     """Return float64 values of one axis; refuses None and NaN, which would silently become the mean."""
     values = np.array(list(values), dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError("values are one number for each utterance: leave out the ones that have no score")
+        raise ValueError(
+            "values are one number for each utterance: leave out the ones that have no score"
+        )
     return values
 
 
@@ -118,7 +125,9 @@ def as_table(table, other):
     """Return [seeds, utterances] of ``table``, after checking that ``other`` has the same seeds and utterances."""
     if not isinstance(table, dict):
         if np.shape(table) != np.shape(other) or np.ndim(table) != 2:
-            raise ValueError(f"tables are [seeds, utterances] alike, not {np.shape(table)} and {np.shape(other)}")
+            raise ValueError(
+                f"tables are [seeds, utterances] alike, not {np.shape(table)} and {np.shape(other)}"
+            )
         return np.stack([finite(row) for row in table])
     check_same_keys("seeds", table, other)
     check_same_keys("utterances", *table.values(), *other.values())
@@ -130,4 +139,6 @@ def check_same_keys(what, first, *others):
     for other in others:
         odd = sorted(map(str, first.keys() ^ other.keys()))
         if odd:
-            raise ValueError(f"paired {what} differ: {', '.join(odd[:8])}" + (" ..." if len(odd) > 8 else ""))
+            raise ValueError(
+                f"paired {what} differ: {', '.join(odd[:8])}" + (" ..." if len(odd) > 8 else "")
+            )

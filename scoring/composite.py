@@ -8,6 +8,7 @@ segmental SNR.
 
 Every function takes float64 signals of shape [samples], of equal length and not constant, and leaves them untouched.
 """
+
 from functools import lru_cache
 
 import numpy as np
@@ -20,12 +21,64 @@ POWER_FLOOR = 1e-10  # of a critical band; 100 dB below 1
 ENERGY_FLOOR = 1e-10  # of a frame's noise
 
 # Critical bands of D. Klatt, "Prediction of perceived phonetic distance from critical-band spectra", ICASSP 1982.
-BAND_CENTRES = np.array([  # Hz
-    50, 120, 190, 260, 330, 400, 470, 540, 617.372, 703.378, 798.717, 904.128, 1020.38, 1148.3, 1288.72, 1442.54, 1610.7,
-    1794.16, 1993.93, 2211.08, 2446.71, 2701.97, 2978.04, 3276.17, 3597.63])
-BAND_WIDTHS = np.array([  # Hz
-    70, 70, 70, 70, 70, 70, 70, 77.3724, 86.0056, 95.3398, 105.411, 116.256, 127.914, 140.423, 153.823, 168.154, 183.457,
-    199.776, 217.153, 235.631, 255.255, 276.072, 298.126, 321.465, 346.136])
+BAND_CENTRES = np.array(
+    [  # Hz
+        50,
+        120,
+        190,
+        260,
+        330,
+        400,
+        470,
+        540,
+        617.372,
+        703.378,
+        798.717,
+        904.128,
+        1020.38,
+        1148.3,
+        1288.72,
+        1442.54,
+        1610.7,
+        1794.16,
+        1993.93,
+        2211.08,
+        2446.71,
+        2701.97,
+        2978.04,
+        3276.17,
+        3597.63,
+    ]
+)
+BAND_WIDTHS = np.array(
+    [  # Hz
+        70,
+        70,
+        70,
+        70,
+        70,
+        70,
+        70,
+        77.3724,
+        86.0056,
+        95.3398,
+        105.411,
+        116.256,
+        127.914,
+        140.423,
+        153.823,
+        168.154,
+        183.457,
+        199.776,
+        217.153,
+        235.631,
+        255.255,
+        276.072,
+        298.126,
+        321.465,
+        346.136,
+    ]
+)
 GLOBAL_PEAK_DB = 20.0  # Klatt's K_max
 LOCAL_PEAK_DB = 1.0  # Klatt's K_locmax
 
@@ -76,7 +129,9 @@ def segmental_snr(predicted, target, rate):
     predicted = predicted * (np.abs(target).max() / np.abs(predicted).max())
     speech = np.square(frames(target, rate)).sum(axis=1)
     noise = np.square(frames(target - predicted, rate)).sum(axis=1)
-    return np.clip(10 * np.log10(speech / (noise + ENERGY_FLOOR) + ENERGY_FLOOR), *SEGMENTAL_SNR_RANGE)
+    return np.clip(
+        10 * np.log10(speech / (noise + ENERGY_FLOOR) + ENERGY_FLOOR), *SEGMENTAL_SNR_RANGE
+    )
 
 
 def log_likelihood_ratio(predicted_power, target_power):
@@ -84,7 +139,9 @@ def log_likelihood_ratio(predicted_power, target_power):
 
     A frame in which the target is digital silence has no filter to compare with and counts 0.
     """
-    autocorrelation, of_predicted = (power @ lag_cosines(power.shape[1]) for power in (target_power, predicted_power))
+    autocorrelation, of_predicted = (
+        power @ lag_cosines(power.shape[1]) for power in (target_power, predicted_power)
+    )
     lags = np.abs(np.subtract.outer(np.arange(LPC_ORDER + 1), np.arange(LPC_ORDER + 1)))
     toeplitz = autocorrelation[:, lags]
     own = residual_energy(lpc(autocorrelation), toeplitz)
@@ -97,8 +154,12 @@ def log_likelihood_ratio(predicted_power, target_power):
 def lag_cosines(bins):
     """Return [bins, LPC_ORDER + 1]: power spectra times it are their inverse FFT's first lags, without the other ones."""
     size = 2 * (bins - 1)
-    weights = np.where(np.arange(bins) % (bins - 1) == 0, 1, 2) / size  # all bins but the first and the last stand for two
-    return weights[:, None] * np.cos(2 * np.pi / size * np.outer(np.arange(bins), np.arange(LPC_ORDER + 1)))
+    weights = (
+        np.where(np.arange(bins) % (bins - 1) == 0, 1, 2) / size
+    )  # all bins but the first and the last stand for two
+    return weights[:, None] * np.cos(
+        2 * np.pi / size * np.outer(np.arange(bins), np.arange(LPC_ORDER + 1))
+    )
 
 
 def residual_energy(filters, toeplitz):
@@ -125,7 +186,10 @@ def lpc(autocorrelation):
 def weighted_spectral_slope(predicted_power, target_power, rate):
     """Return per frame the mean squared difference of the slopes between bands, weighted towards spectral peaks."""
     bank = critical_bands(target_power.shape[1], rate)
-    predicted, target = (10 * np.log10(np.maximum(power @ bank, POWER_FLOOR)) for power in (predicted_power, target_power))
+    predicted, target = (
+        10 * np.log10(np.maximum(power @ bank, POWER_FLOOR))
+        for power in (predicted_power, target_power)
+    )
     weights = (peak_weights(predicted) + peak_weights(target)) / 2
     difference = np.diff(predicted, axis=1) - np.diff(target, axis=1)
     return (weights * difference**2).sum(axis=1) / weights.sum(axis=1)

@@ -16,7 +16,11 @@ def flush_denormals():
     On Linux with glibc on x86-64; elsewhere nothing changes. ``torch.set_flush_denormal`` does the same, and costs the
     seconds of importing torch.
     """
-    if platform.system() != "Linux" or platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc":
+    if (
+        platform.system() != "Linux"
+        or platform.machine() != "x86_64"
+        or platform.libc_ver()[0] != "glibc"
+    ):
         return False
     libc, environment = ctypes.CDLL(None), (ctypes.c_uint32 * WORDS)()
     if libc.fegetenv(environment):

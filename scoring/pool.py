@@ -1,4 +1,5 @@
 """Scores utterances in processes of their own while the model goes on working."""
+
 import os
 import pickle
 import queue
@@ -35,14 +36,18 @@ class MetricPool:
         self.timeout = timeout
         self.jobs = jobs or default_jobs()
         if self.jobs < 1:
-            raise RecipeError(f"jobs is {jobs}: scoring needs 1 process or more, or null for a good default.")
+            raise RecipeError(
+                f"jobs is {jobs}: scoring needs 1 process or more, or null for a good default."
+            )
         self._idle = queue.SimpleQueue()
         self._workers = set()
         self._closing = threading.Event()
         self._submitted = []
         # Each thread only waits for one process; the executor keeps the queue and the order.
         self._threads = ThreadPoolExecutor(self.jobs, thread_name_prefix="scoring")
-        self._finalizer = weakref.finalize(self, shut_down, self._closing, self._threads, self._workers, os.getpid())
+        self._finalizer = weakref.finalize(
+            self, shut_down, self._closing, self._threads, self._workers, os.getpid()
+        )
 
     def submit(self, utt_id, predicted, target, extra=None):
         """Queue one utterance and return at once.
@@ -52,7 +57,9 @@ class MetricPool:
         """
         clash = sorted(set(extra or ()) & {*self.metrics, "id", "not_scored"})
         if clash:
-            raise RecipeError(f"extra of {utt_id} would overwrite {', '.join(clash)}: choose other names.")
+            raise RecipeError(
+                f"extra of {utt_id} would overwrite {', '.join(clash)}: choose other names."
+            )
         signals = np.array(predicted), np.array(target)
         self._submitted.append((utt_id, extra, self._threads.submit(self._score, *signals)))
 
@@ -99,7 +106,9 @@ class MetricPool:
             self._workers.discard(worker)
         worker = ScoringProcess(self.metrics, self.timeout)
         self._workers.add(worker)
-        if self._closing.is_set():  # after adding: either this or shut_down ends a worker that starts meanwhile
+        if (
+            self._closing.is_set()
+        ):  # after adding: either this or shut_down ends a worker that starts meanwhile
             worker.close()
         return worker
 
@@ -126,7 +135,9 @@ def as_functions(metrics):
     if not isinstance(metrics, dict):
         unknown = [name for name in metrics if name not in METRICS]
         if unknown:
-            raise RecipeError(f"Unknown metrics: {', '.join(unknown)}. Known ones: {', '.join(METRICS)}.")
+            raise RecipeError(
+                f"Unknown metrics: {', '.join(unknown)}. Known ones: {', '.join(METRICS)}."
+            )
         return {name: METRICS[name] for name in metrics}
     for name, metric in metrics.items():
         check_importable(name, metric)
@@ -137,8 +148,12 @@ def check_importable(name, metric):
     """Raise ``RecipeError`` for a metric that a worker could not import."""
     remedy = "Define it at the top level of a module of its own."
     if getattr(metric, "__module__", None) == "__main__":
-        raise RecipeError(f"Metric {name} is defined in the main script, which scoring processes do not load. {remedy}")
+        raise RecipeError(
+            f"Metric {name} is defined in the main script, which scoring processes do not load. {remedy}"
+        )
     try:
         pickle.dumps(metric)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise RecipeError(f"Metric {name} cannot be handed to a scoring process ({error}). {remedy}") from None
+        raise RecipeError(
+            f"Metric {name} cannot be handed to a scoring process ({error}). {remedy}"
+        ) from None

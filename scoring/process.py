@@ -1,4 +1,5 @@
 """The main process's side of one scoring process."""
+
 import multiprocessing
 import os
 import subprocess
@@ -10,7 +11,9 @@ from errors import RecipeError
 
 ROOT = Path(__file__).resolve().parent.parent
 START_LIMIT = 120.0  # s; a cold disk may be slow, but a start must not hang
-ONE_THREAD = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1")
+ONE_THREAD = dict.fromkeys(
+    ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"], "1"
+)
 
 
 class ScoringProcess:
@@ -40,7 +43,9 @@ class ScoringProcess:
         if not self._ready:
             self._ready, reason = self._ask(START_LIMIT, sys.path, self.metrics)
             if not self._ready:
-                raise RecipeError(f"A scoring process did not start: {reason}. What it printed above says why.")
+                raise RecipeError(
+                    f"A scoring process did not start: {reason}. What it printed above says why."
+                )
         return self._ask(self.timeout, (predicted, target))
 
     def close(self):
@@ -59,7 +64,12 @@ class ScoringProcess:
             return self._connection.recv()
         except (EOFError, OSError):
             self.close()
-            return None, f"took more than {limit:g} s" if self.expired else f"scoring process died ({self._end()})"
+            return (
+                None,
+                f"took more than {limit:g} s"
+                if self.expired
+                else f"scoring process died ({self._end()})",
+            )
         finally:
             watchdog.cancel()
 

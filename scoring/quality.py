@@ -3,6 +3,7 @@
 Signals are float arrays of shape [samples], full scale 1, and stay untouched. A pair that cannot be scored raises
 ``NotScored`` with the reason. Nothing here imports torch, so that scoring processes start quickly.
 """
+
 import warnings
 from contextlib import contextmanager
 from functools import lru_cache
@@ -60,7 +61,9 @@ def estoi(predicted, target, rate=RATE):
 
 def intelligibility(predicted, target, rate, extended):
     """Return STOI or extended STOI in percent; refuses less than 30 frames (0.4 s) of speech."""
-    predicted, target = (at_stoi_rate(signal.tobytes(), rate) for signal in checked(predicted, target, rate))
+    predicted, target = (
+        at_stoi_rate(signal.tobytes(), rate) for signal in checked(predicted, target, rate)
+    )
     with seeded_numpy(), warnings.catch_warnings():
         # pystoi answers 1e-5 to too little speech, with this warning: that is no score
         warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
@@ -130,7 +133,15 @@ def si_sdr(predicted, target, rate=RATE):
     return float(10 * np.log10(speech / max(distortion, 1e-15 * speech)))
 
 
-METRICS = {"pesq": pesq_wb, "stoi": stoi, "estoi": estoi, "csig": csig, "cbak": cbak, "covl": covl, "si_sdr": si_sdr}
+METRICS = {
+    "pesq": pesq_wb,
+    "stoi": stoi,
+    "estoi": estoi,
+    "csig": csig,
+    "cbak": cbak,
+    "covl": covl,
+    "si_sdr": si_sdr,
+}
 
 
 def checked(predicted, target, rate):

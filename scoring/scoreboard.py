@@ -1,4 +1,5 @@
 """What all utterances of a test scored: means, who was refused and why, and files to read them in."""
+
 import json
 import math
 import os
@@ -30,7 +31,9 @@ class Scoreboard:
         known = self._records.setdefault(str(record["id"]), {"not_scored": {}})
         refused = {**known["not_scored"], **record.get("not_scored", {})}
         known.update(record)
-        known["not_scored"] = {name: reason for name, reason in refused.items() if known.get(name) is None}
+        known["not_scored"] = {
+            name: reason for name, reason in refused.items() if known.get(name) is None
+        }
 
     def merge(self, records):
         """Add records of this or other ranks; an utterance that several ranks scored counts once."""
@@ -45,14 +48,31 @@ class Scoreboard:
     def summary(self, records=None):
         """Return name -> mean over scored utterances, or rate in percent; NaN where every utterance was refused."""
         records = self.records if records is None else records
-        means = {name: mean(scored(records, name)) for name in self.means if any(name in r for r in records)}
-        return {**means, **{name: percent(*map(sum, columns)) for name, columns in self._columns(records).items()}}
+        means = {
+            name: mean(scored(records, name))
+            for name in self.means
+            if any(name in r for r in records)
+        }
+        return {
+            **means,
+            **{
+                name: percent(*map(sum, columns))
+                for name, columns in self._columns(records).items()
+            },
+        }
 
     def intervals(self):
         """Return name -> 95 % bootstrap interval over utterances of each entry of the summary."""
         records = self.records
-        means = {name: bootstrap.interval(scored(records, name)) for name in self.means if any(name in r for r in records)}
-        return {**means, **{name: bootstrap.ratio_interval(*c) for name, c in self._columns(records).items()}}
+        means = {
+            name: bootstrap.interval(scored(records, name))
+            for name in self.means
+            if any(name in r for r in records)
+        }
+        return {
+            **means,
+            **{name: bootstrap.ratio_interval(*c) for name, c in self._columns(records).items()},
+        }
 
     def by(self, key):
         """Return value of ``key`` -> summary of its utterances, numbers in order; None holds those without one."""
@@ -60,14 +80,20 @@ class Scoreboard:
         for record in self.records:
             groups.setdefault(record.get(key), []).append(record)
         in_order = sorted(groups.items(), key=lambda group: rank(group[0]))
-        return {value: {"utterances": len(group), **self.summary(group)} for value, group in in_order}
+        return {
+            value: {"utterances": len(group), **self.summary(group)} for value, group in in_order
+        }
 
     def not_scored(self):
         """Return metric -> (refused, all, ["id: reason", ...]) of the metrics that refused an utterance."""
         found = {}
         for name in self.means:
             asked = [record for record in self.records if name in record]
-            refused = [f"{r['id']}: {r['not_scored'].get(name, 'no reason given')}" for r in asked if r[name] is None]
+            refused = [
+                f"{r['id']}: {r['not_scored'].get(name, 'no reason given')}"
+                for r in asked
+                if r[name] is None
+            ]
             if refused:
                 found[name] = len(refused), len(asked), refused
         return found
@@ -101,12 +127,17 @@ class Scoreboard:
 
     def _columns(self, records):
         """Return rate name -> (errors, lengths) of the records that have both."""
-        found = {name: [(r[e], r[n]) for r in records if e in r and n in r] for name, (e, n) in self.rates.items()}
+        found = {
+            name: [(r[e], r[n]) for r in records if e in r and n in r]
+            for name, (e, n) in self.rates.items()
+        }
         return {name: tuple(zip(*pairs)) for name, pairs in found.items() if pairs}
 
     @staticmethod
     def _line(name, refused, asked, reasons):
-        named = (f"{utt_id} ({reason})" for utt_id, reason in (text.split(": ", 1) for text in reasons))
+        named = (
+            f"{utt_id} ({reason})" for utt_id, reason in (text.split(": ", 1) for text in reasons)
+        )
         return f"{name}: {refused} of {asked} not scored: {shortened(list(named))}"
 
 
@@ -115,7 +146,9 @@ def gather_records(records):
 
     Samplers repeat utterances to fill up the last batch of a rank; those would count twice otherwise.
     """
-    distributed = getattr(sys.modules.get("torch"), "distributed", None)  # who runs several ranks has imported torch
+    distributed = getattr(
+        sys.modules.get("torch"), "distributed", None
+    )  # who runs several ranks has imported torch
     gathered = [list(records)]
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         gathered = [None] * distributed.get_world_size()

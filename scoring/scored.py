@@ -12,13 +12,21 @@ from scoring.words import ErrorRates
 
 logger = logging.getLogger(__name__)
 
-QUALITY = {"pesq": ["pesq"], "stoi": ["stoi"], "estoi": ["estoi"], "composite": ["csig", "cbak", "covl"], "si_sdr": ["si_sdr"]}
+QUALITY = {
+    "pesq": ["pesq"],
+    "stoi": ["stoi"],
+    "estoi": ["estoi"],
+    "composite": ["csig", "cbak", "covl"],
+    "si_sdr": ["si_sdr"],
+}
 WORDS = {"wer": "word", "cer": "char", "per": "phone"}
 
 
 def read_by_metrics(metrics):
     """Names of the predictions that these metrics score."""
-    return ["signal"] * any(m in QUALITY for m in metrics) + ["hypotheses"] * any(m in WORDS for m in metrics)
+    return ["signal"] * any(m in QUALITY for m in metrics) + ["hypotheses"] * any(
+        m in WORDS for m in metrics
+    )
 
 
 class Scored:
@@ -32,7 +40,10 @@ class Scored:
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.pools = {stage: MetricPool(self.quality_names(stage), jobs=self.hparams.metric_jobs) for stage in Stage}
+        self.pools = {
+            stage: MetricPool(self.quality_names(stage), jobs=self.hparams.metric_jobs)
+            for stage in Stage
+        }
 
     def scored_as(self, stage):
         """The stage whose metrics count: validation's also where its utterances are scored at the end."""
@@ -40,7 +51,11 @@ class Scored:
 
     def metrics(self, stage):
         """Names of the metrics of a stage."""
-        return self.hparams.valid_metrics if self.scored_as(stage) == Stage.VALID else self.hparams.test_metrics
+        return (
+            self.hparams.valid_metrics
+            if self.scored_as(stage) == Stage.VALID
+            else self.hparams.test_metrics
+        )
 
     def quality_names(self, stage):
         """The scores that the quality metrics of a stage consist of."""
@@ -49,7 +64,11 @@ class Scored:
     def begin_scores(self, stage):
         """Forget the utterances of the stage before."""
         self.board = Scoreboard()
-        self.rates = {unit: ErrorRates((unit,)) for metric, unit in WORDS.items() if metric in self.metrics(stage)}
+        self.rates = {
+            unit: ErrorRates((unit,))
+            for metric, unit in WORDS.items()
+            if metric in self.metrics(stage)
+        }
 
     def score(self, predictions, stage):
         """Score a batch; those of quality come later."""
@@ -64,10 +83,17 @@ class Scored:
         signal, clean, lens = predictions.take(["signal", "clean_wav", "lens"])
         counts = (lens * clean.shape[1]).round().int().tolist()
         scored_as = self.scored_as(stage)
-        for utt_id, predicted, target, count in zip(predictions.batch.id, signal.float().cpu(), clean.cpu(), counts):
+        for utt_id, predicted, target, count in zip(
+            predictions.batch.id, signal.float().cpu(), clean.cpu(), counts
+        ):
             self.pools[scored_as].submit(utt_id, predicted[:count].numpy(), target[:count].numpy())
             if scored_as == Stage.TEST:
-                save_sound(self.hparams.enhanced_folder, utt_id, predicted[:count], self.hparams.sample_rate)
+                save_sound(
+                    self.hparams.enhanced_folder,
+                    utt_id,
+                    predicted[:count],
+                    self.hparams.sample_rate,
+                )
 
     def collect_scores(self, stage):
         """Scores of all utterances of all ranks, each counted once."""

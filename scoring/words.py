@@ -1,4 +1,5 @@
 """Word, character and phone error rates, with the counts of every utterance kept."""
+
 import jiwer
 
 # unit -> names of errors and reference length in a record, and of the rate in a summary
@@ -26,10 +27,16 @@ class ErrorRates:
     def add(self, utt_id, reference, hypothesis):
         """Add one utterance and return its record; texts are lists of tokens, or strings with spaces between them."""
         reference, hypothesis = as_tokens(reference), as_tokens(hypothesis)
-        record = {"id": utt_id, "reference": " ".join(reference), "hypothesis": " ".join(hypothesis)}
+        record = {
+            "id": utt_id,
+            "reference": " ".join(reference),
+            "hypothesis": " ".join(hypothesis),
+        }
         for unit in self.units:
             errors_name, length_name, _ = NAMES[unit]
-            record[errors_name], record[length_name] = count_errors(reference, hypothesis, by_character=unit == "char")
+            record[errors_name], record[length_name] = count_errors(
+                reference, hypothesis, by_character=unit == "char"
+            )
         self.records.append(record)
         return record
 
@@ -47,7 +54,9 @@ class ErrorRates:
         return [record["id"] for record in self.records if not record["reference"]]
 
     def _rate(self, errors_name, length_name):
-        return percent(sum(r[errors_name] for r in self.records), sum(r[length_name] for r in self.records))
+        return percent(
+            sum(r[errors_name] for r in self.records), sum(r[length_name] for r in self.records)
+        )
 
 
 def as_tokens(text):

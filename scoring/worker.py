@@ -3,6 +3,7 @@
 Started as ``python -m scoring.worker DESCRIPTOR`` and not by multiprocessing's spawn, which would import the main
 script, and with it torch, in every worker. It ends when the other side of the connection closes, however that died.
 """
+
 import math
 import signal
 import sys
@@ -36,7 +37,9 @@ def score(metrics, predicted, target):
 
 def serve(connection):
     """Answer pairs of signals until the connection closes."""
-    sys.path[:] = connection.recv()  # before the metrics: they are unpickled by importing their modules
+    sys.path[:] = (
+        connection.recv()
+    )  # before the metrics: they are unpickled by importing their modules
     metrics = connection.recv()
     flush_denormals()  # behind the imports: NumPy warns of it
     connection.send((True, None))

@@ -3,7 +3,12 @@
 import json
 
 import torch
-from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
+from transformers import (
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+    Wav2Vec2Model,
+)
 
 SIZES = dict(
     hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=24, conv_dim=[8] * 7, num_conv_pos_embeddings=8,
@@ -23,6 +28,8 @@ def speech_model(folder, normalize=True, rate=16000, kind=Wav2Vec2Model, **sizes
 def letters_model(folder):
     """A wav2vec 2.0 that writes letters (CTC), with its tokenizer; returns the folder's name."""
     speech_model(folder, kind=Wav2Vec2ForCTC, vocab_size=len(LETTERS))
-    (folder / "letters.json").write_text(json.dumps({letter: number for number, letter in enumerate(LETTERS)}))
+    (folder / "letters.json").write_text(
+        json.dumps({letter: number for number, letter in enumerate(LETTERS)})
+    )
     Wav2Vec2CTCTokenizer(folder / "letters.json").save_pretrained(folder)
     return str(folder)

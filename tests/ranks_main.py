@@ -1,6 +1,6 @@
 """Started by torchrun in place of train.py: the same run, with a check that the ranks stay alike.
 
-    torchrun --standalone --nproc_per_node=2 tests/ranks_main.py hparams/<stage>.yaml ...
+torchrun --standalone --nproc_per_node=2 tests/ranks_main.py hparams/<stage>.yaml ...
 """
 
 import os
@@ -40,7 +40,17 @@ class Watched(train.MimicBrain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         super().on_stage_end(stage, stage_loss, epoch)
         if stage == train.sb.Stage.TRAIN:
-            assert len({tuple(part) for part in gather([b.double().sum().item() for b in self.modules.buffers()])}) == 1
+            assert (
+                len(
+                    {
+                        tuple(part)
+                        for part in gather(
+                            [b.double().sum().item() for b in self.modules.buffers()]
+                        )
+                    }
+                )
+                == 1
+            )
             sums = gather([p.detach().double().sum().item() for p in self.modules.parameters()])
             assert all(part == sums[0] for part in sums), "the ranks' parameters differ"
             heard = gather(self.heard)

@@ -1,4 +1,5 @@
 """Metrics that misbehave, for the pool's tests; a module, because scoring processes import them."""
+
 import os
 import signal
 import sys

@@ -19,7 +19,9 @@ def cut_short(path):
 
 
 HARM = {
-    "not finite": lambda path: soundfile.write(path, np.append(NOISE, np.inf), RATE, subtype="FLOAT"),
+    "not finite": lambda path: soundfile.write(
+        path, np.append(NOISE, np.inf), RATE, subtype="FLOAT"
+    ),
     "lasts 0.000 s": lambda path: soundfile.write(path, NOISE[:0], RATE),
     "lasts 0.010 s": lambda path: soundfile.write(path, NOISE[:160], RATE),
     "lasts 600.000 s": lambda path: soundfile.write(path, np.zeros(600 * 100), 100),
@@ -48,9 +50,17 @@ def item(name, noisy, clean):
 
 
 def test_a_batch_keeps_the_good_ones():
-    items = [item("a", torch.ones(4), torch.ones(4)), item("b", BadSound("b.wav is bad"), torch.ones(4)), item("c", torch.ones(4), torch.ones(3))]
+    items = [
+        item("a", torch.ones(4), torch.ones(4)),
+        item("b", BadSound("b.wav is bad"), torch.ones(4)),
+        item("c", torch.ones(4), torch.ones(3)),
+    ]
     batch = collate(items)
-    assert batch.id == ["a"] and batch.problems[0] == "b: b.wav is bad" and "noisy has 4 samples, clean 3" in batch.problems[1]
+    assert (
+        batch.id == ["a"]
+        and batch.problems[0] == "b: b.wav is bad"
+        and "noisy has 4 samples, clean 3" in batch.problems[1]
+    )
     assert len(collate(items[1:])) == 0 and len(collate(items[1:]).problems) == 2
 
 
@@ -65,7 +75,9 @@ def test_error_stops_and_skip_counts_and_tells_once(caplog):
 
 
 def test_a_batch_padded_to_a_multiple_keeps_its_sound_and_lengths():
-    items = [{"id": str(n), "noisy_sig": torch.ones(n), "clean_sig": torch.ones(n)} for n in (7, 12)]
+    items = [
+        {"id": str(n), "noisy_sig": torch.ones(n), "clean_sig": torch.ones(n)} for n in (7, 12)
+    ]
     batch = collate(items, multiple=10)
     for sound, lens in (batch.noisy_sig, batch.clean_sig):
         assert sound.shape == (2, 20) and sound.sum(dim=1).tolist() == [7, 12]

@@ -1,4 +1,5 @@
 """Intervals against theory, SciPy and cases with a known answer."""
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -12,8 +13,12 @@ VALUES = RNG.normal(2.0, 0.5, 400)
 def test_mean_agrees_with_theory_and_scipy():
     low, high = bootstrap.interval(VALUES)
     half = 1.96 * VALUES.std() / np.sqrt(len(VALUES))
-    assert (low, high) == pytest.approx((VALUES.mean() - half, VALUES.mean() + half), abs=0.15 * half)
-    scipys = scipy.stats.bootstrap((VALUES,), np.mean, n_resamples=2000, method="percentile", rng=1).confidence_interval
+    assert (low, high) == pytest.approx(
+        (VALUES.mean() - half, VALUES.mean() + half), abs=0.15 * half
+    )
+    scipys = scipy.stats.bootstrap(
+        (VALUES,), np.mean, n_resamples=2000, method="percentile", rng=1
+    ).confidence_interval
     assert (low, high) == pytest.approx(tuple(scipys), abs=0.15 * half)
 
 
@@ -24,7 +29,9 @@ def test_same_seed_same_interval():
 
 def test_covers_the_truth_about_95_times_of_100():
     samples = RNG.normal(0.0, 1.0, (300, 60))
-    hits = sum(low < 0 < high for low, high in (bootstrap.interval(sample, n=300) for sample in samples))
+    hits = sum(
+        low < 0 < high for low, high in (bootstrap.interval(sample, n=300) for sample in samples)
+    )
     assert 0.89 < hits / len(samples) < 0.985
 
 

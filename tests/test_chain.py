@@ -13,7 +13,12 @@ from models.mimic import mimic_distance
 from train import MimicBrain, main
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["--mini_sizes={n_train: 24, n_valid: 4, n_test: 4}", "--number_of_epochs=1", "--noprogressbar", "--precision=fp32"]
+SMALL = [
+    "--mini_sizes={n_train: 24, n_valid: 4, n_test: 4}",
+    "--number_of_epochs=1",
+    "--noprogressbar",
+    "--precision=fp32",
+]
 
 
 def train(folder, stage, *overrides):
@@ -37,28 +42,53 @@ def chain(tmp_path_factory):
 
 
 def test_each_stage_leaves_what_it_promises(chain):
-    files = {"train_log.txt", "valid_stats.txt", "test_stats.txt", "log.txt", "env.log", "hyperparams.yaml", "train.py", "save", "model", "figures", "tensorboard"}
+    files = {
+        "train_log.txt",
+        "valid_stats.txt",
+        "test_stats.txt",
+        "log.txt",
+        "env.log",
+        "hyperparams.yaml",
+        "train.py",
+        "save",
+        "model",
+        "figures",
+        "tensorboard",
+    }
     for stage in ("pretrain_perceptual", "enhance_mimic", "robust_asr"):
         assert files <= {path.name for path in (chain / "results" / stage / "1").iterdir()}
     rows = (chain / "results/robust_asr/1/test_utterances.jsonl").read_text().splitlines()
-    assert len(rows) == 4 and {"wer", "pesq"} <= set((chain / "results/robust_asr/1/test_stats.txt").read_text().replace(":", "").split())
+    assert len(rows) == 4 and {"wer", "pesq"} <= set(
+        (chain / "results/robust_asr/1/test_stats.txt").read_text().replace(":", "").split()
+    )
     assert len(list((chain / "results/enhance_mimic/1/enhanced").glob("*.wav"))) == 4
 
 
 def test_frozen_enhancer_is_bit_identical_after_the_cascade(chain):
-    before, after = (torch.load(chain / f"results/{s}/1/enhance_model.ckpt") for s in ("enhance_mimic", "robust_asr"))
+    before, after = (
+        torch.load(chain / f"results/{s}/1/enhance_model.ckpt")
+        for s in ("enhance_mimic", "robust_asr")
+    )
     assert before.keys() == after.keys() and any("running_mean" in key for key in before)
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-@pytest.mark.parametrize("stage, frozen", [("enhance_mimic", "src_embedding"), ("robust_asr", "enhance_model")])
-def test_in_every_training_step_the_frozen_module_is_deterministic(chain, monkeypatch, stage, frozen):
+@pytest.mark.parametrize(
+    "stage, frozen", [("enhance_mimic", "src_embedding"), ("robust_asr", "enhance_model")]
+)
+def test_in_every_training_step_the_frozen_module_is_deterministic(
+    chain, monkeypatch, stage, frozen
+):
     seen = []
 
     class Watched(MimicBrain):
         def compute_objectives(self, predictions, batch, stage):
             if stage == sb.Stage.TRAIN:
-                layers = [layer.training for layer in self.modules[frozen].modules() if "drop" in type(layer).__name__.lower()]
+                layers = [
+                    layer.training
+                    for layer in self.modules[frozen].modules()
+                    if "drop" in type(layer).__name__.lower()
+                ]
                 seen.append((any(layers), self.mimic_of_clean_against_clean(predictions)))
             return super().compute_objectives(predictions, batch, stage)
 
@@ -75,10 +105,17 @@ def test_in_every_training_step_the_frozen_module_is_deterministic(chain, monkey
 
 
 def test_joint_training_moves_the_enhancer_and_leaves_the_judge(chain):
-    lists = ["--unfrozen_models=[enhance_model]", "--enhance_weight=0.3", "--mimic_weight=1", "--output_folder=joint"]
+    lists = [
+        "--unfrozen_models=[enhance_model]",
+        "--enhance_weight=0.3",
+        "--mimic_weight=1",
+        "--output_folder=joint",
+    ]
     done = train(chain, "robust_asr", *SMALL, *lists)
     assert done.returncode == 0, done.stderr[-3000:]
-    before, after = (torch.load(chain / f / "enhance_model.ckpt") for f in ("results/enhance_mimic/1", "joint"))
+    before, after = (
+        torch.load(chain / f / "enhance_model.ckpt") for f in ("results/enhance_mimic/1", "joint")
+    )
     assert any(not torch.equal(before[key], after[key]) for key in before)
     before = torch.load(chain / "results/pretrain_perceptual/1/src_embedding.ckpt")
     after = torch.load(chain / "joint/perceptual_model.ckpt")
@@ -102,25 +139,56 @@ def test_a_second_epoch_resumes_from_the_first(chain):
 
 @pytest.mark.parametrize("signal", ["clean", "clean_noisy_phase", "noisy"])
 def test_rows_without_enhancer(chain, signal):
-    alone = [f"--input_signal={signal}", f"--output_folder={signal}", "--pretrained_enhance_path=gone.ckpt"]
-    done = train(chain, "robust_asr", *SMALL, *alone, "--pretrain_perceptual_path=gone.ckpt", "--pretrained_asr_path=null")
+    alone = [
+        f"--input_signal={signal}",
+        f"--output_folder={signal}",
+        "--pretrained_enhance_path=gone.ckpt",
+    ]
+    done = train(
+        chain,
+        "robust_asr",
+        *SMALL,
+        *alone,
+        "--pretrain_perceptual_path=gone.ckpt",
+        "--pretrained_asr_path=null",
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    scores = [json.loads(line)["pesq"] for line in (chain / signal / "test_utterances.jsonl").read_text().splitlines()]
+    scores = [
+        json.loads(line)["pesq"]
+        for line in (chain / signal / "test_utterances.jsonl").read_text().splitlines()
+    ]
     assert (min(scores) > 4.6) == (signal == "clean")
 
 
 @pytest.mark.parametrize("decoding", ["attention_greedy", "attention_beam", "ctc_beam"])
 def test_other_targets_and_decodings(chain, decoding):
-    options = ["--targets=pieces", "--output_neurons=60", "--seq_weight=1.0", "--decoder_neurons=16", "--beam_size=4"]
-    options += [f"--decoding_by={decoding}", f"--output_folder={decoding}", "--beam_ctc_weight=0.3", "--features=fbank"]
-    done = train(chain, "robust_asr", *SMALL, "--input_signal=noisy", "--debug_utterances=8", *options)
+    options = [
+        "--targets=pieces",
+        "--output_neurons=60",
+        "--seq_weight=1.0",
+        "--decoder_neurons=16",
+        "--beam_size=4",
+    ]
+    options += [
+        f"--decoding_by={decoding}",
+        f"--output_folder={decoding}",
+        "--beam_ctc_weight=0.3",
+        "--features=fbank",
+    ]
+    done = train(
+        chain, "robust_asr", *SMALL, "--input_signal=noisy", "--debug_utterances=8", *options
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize(
     "stage, overrides, words",
     [
-        ("enhance_mimic", ["--seed=77"], "Run `python train.py hparams/pretrain_perceptual.yaml` first"),
+        (
+            "enhance_mimic",
+            ["--seed=77"],
+            "Run `python train.py hparams/pretrain_perceptual.yaml` first",
+        ),
         ("enhance_mimic", ["--mimic_wieght=1"], "Did you mean --mimic_weight"),
         ("robust_asr", ["--frozen_models=[enhancer]"], "is not one of enhance_model"),
         ("robust_asr", ["--unfrozen_models=[src_embedding]"], "is not frozen"),
@@ -128,7 +196,11 @@ def test_other_targets_and_decodings(chain, decoding):
         ("pretrain_perceptual", ["--ctc_weight=0"], "nothing would train"),
         ("pretrain_perceptual", ["--data_folder=gone", "--preset=mini"], "no such folder gone"),
         ("pretrain_perceptual", ["--lr_schedule=cosine"], "constant, step, linear"),
-        ("enhance_mimic", ["--muon_models=[enhancer]"], "muon_models: 'enhancer' is not one of enhance_model, src_embedding"),
+        (
+            "enhance_mimic",
+            ["--muon_models=[enhancer]"],
+            "muon_models: 'enhancer' is not one of enhance_model, src_embedding",
+        ),
         ("pretrain_perceptual", ["--features=fbank"], "or --mel_bands=null"),
         ("pretrain_perceptual", ["--normalization=cmvn"], "none, mean, mean_variance"),
         ("robust_asr", ["--observation_share=1.5"], "numbers from 0 to 1"),
@@ -137,4 +209,6 @@ def test_other_targets_and_decodings(chain, decoding):
 )
 def test_mistakes_are_told_in_one_message(chain, stage, overrides, words):
     done = train(chain, stage, *overrides)
-    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, (
+        done.stderr[-2000:]
+    )

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from speechbrain.utils import checkpoints as speechbrain_checkpoints
+from tiny import run
 
 from errors import RecipeError
-from tiny import run
 from training.checkpoints import WholeCheckpointer, average
 from training.handover import Source, hand_over
 

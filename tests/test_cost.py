@@ -25,7 +25,11 @@ def test_peak_memory_is_no_less_than_what_is_held_now():
 
 def test_the_file_tells_working_modules_from_judges(tmp_path):
     modules = {"enhance_model": torch.nn.Linear(2, 3), "judge": torch.nn.Linear(1, 1)}
-    brain = SimpleNamespace(modules=modules, stopwatch=Stopwatch(), hparams=SimpleNamespace(output_folder=tmp_path))
+    brain = SimpleNamespace(
+        modules=modules, stopwatch=Stopwatch(), hparams=SimpleNamespace(output_folder=tmp_path)
+    )
     write_cost(brain, {"enhance_model"})
     text = (tmp_path / "cost.json").read_text()
-    assert '"parameters": 9,\n   "used": true' in text and '"parameters": 2,\n   "used": false' in text
+    assert (
+        '"parameters": 9,\n   "used": true' in text and '"parameters": 2,\n   "used": false' in text
+    )

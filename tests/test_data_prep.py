@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from corpora import RATE, SENTENCES, folder_of, shared_data, sound, write_corpus
 
 import data_prep
-from corpora import RATE, SENTENCES, folder_of, shared_data, sound, write_corpus
 from errors import RecipeError
 
 
@@ -65,16 +65,24 @@ def test_the_data_is_left_alone(corpus):
 @pytest.mark.parametrize("place", ["", "logfiles"])
 def test_noise_and_snr_come_from_the_log(corpus, place):
     (corpus / place).mkdir(exist_ok=True)
-    (corpus / place / "log_trainset_28spk.txt").write_text("utt noise snr\np226_001 cafe 5\np287_001 babble 12.5\n")
+    (corpus / place / "log_trainset_28spk.txt").write_text(
+        "utt noise snr\np226_001 cafe 5\np287_001 babble 12.5\n"
+    )
     manifests = prepared(corpus)
-    assert (manifests["valid"]["p226_001"]["noise"], manifests["valid"]["p226_001"]["snr"]) == ("cafe", 5.0)
+    assert (manifests["valid"]["p226_001"]["noise"], manifests["valid"]["p226_001"]["snr"]) == (
+        "cafe",
+        5.0,
+    )
     assert manifests["train"]["p287_001"]["snr"] == 12.5
     assert "snr" not in manifests["train"]["p287_002"]
 
 
 def test_folders_without_16k_serve_if_they_are_16_khz(tmp_path):
     corpus = write_corpus(tmp_path / "data", suffix="")
-    assert prepared(corpus)["test"]["p232_001"]["noisy_wav"] == "{data_root}/noisy_testset_wav/p232_001.wav"
+    assert (
+        prepared(corpus)["test"]["p232_001"]["noisy_wav"]
+        == "{data_root}/noisy_testset_wav/p232_001.wav"
+    )
 
 
 def test_test_speakers_narrow_the_test(corpus):
@@ -83,7 +91,11 @@ def test_test_speakers_narrow_the_test(corpus):
 
 
 def test_speaker_lists_may_be_text():
-    assert data_prep.names("[p226, p287]") == data_prep.names("p226 p287") == data_prep.names(["p226", "p287"])
+    assert (
+        data_prep.names("[p226, p287]")
+        == data_prep.names("p226 p287")
+        == data_prep.names(["p226", "p287"])
+    )
     assert data_prep.names(None) == data_prep.names("[]") == []
 
 
@@ -97,7 +109,9 @@ def test_changed_settings_data_or_manifests_are_noticed(corpus, tmp_path):
     prepared(corpus)
     assert "p287_001" in prepared(corpus, valid_speakers=["p287"])["valid"]
     prepared(corpus)
-    path_of(corpus, "text", "p226_001").write_text("Please call Steven.\n")  # as long as before: the time tells
+    path_of(corpus, "text", "p226_001").write_text(
+        "Please call Steven.\n"
+    )  # as long as before: the time tells
     assert prepared(corpus)["valid"]["p226_001"]["words"] == "PLEASE CALL STEVEN"
     text = path_of(corpus, "text", "p226_001")
     time = text.stat().st_mtime_ns
@@ -131,7 +145,9 @@ FAULTS = {
     "has no clean file": lambda corpus: path_of(corpus, "clean", "p226_001").unlink(),
     "has no text file": lambda corpus: path_of(corpus, "text", "p226_001").unlink(),
     "holds no words": lambda corpus: path_of(corpus, "text", "p226_001").write_text(" ... \n"),
-    "is not UTF-8 text": lambda corpus: path_of(corpus, "text", "p226_001").write_bytes(b"\xff\xfe\x00"),
+    "is not UTF-8 text": lambda corpus: path_of(corpus, "text", "p226_001").write_bytes(
+        b"\xff\xfe\x00"
+    ),
     "is cut short": lambda corpus: cut_short(path_of(corpus, "noisy", "p226_001")),
     "cannot be read as sound": lambda corpus: path_of(corpus, "noisy", "p226_001").write_bytes(b""),
     "holds no samples": lambda corpus: rewrite(corpus, np.zeros(0), RATE),
@@ -171,7 +187,9 @@ def test_all_problems_come_in_one_error(corpus):
         path_of(corpus, fault, name).unlink()
     path_of(corpus, "text", "p232_001").write_text("Xqzvb kjhgfdsa.\n")
     message = complaint(corpus, valid_speakers=["p999"])
-    assert all(name in message for name in ("p226_001", "p287_002", "p257_001", "3 problem(s)", "p999"))
+    assert all(
+        name in message for name in ("p226_001", "p287_002", "p257_001", "3 problem(s)", "p999")
+    )
     assert "KJHGFDSA (in p232_001)" in message and "--extra_lexicon" in message
 
 
@@ -200,7 +218,9 @@ def test_long_utterances_are_refused(corpus):
 )
 def test_a_split_that_cannot_be_trained_names_speakers_and_remedy(corpus, speakers, said):
     message = complaint(corpus, valid_speakers=speakers)
-    assert said in message and "p226 (2), p287 (2)" in message and "--valid_speakers=[p226]" in message
+    assert (
+        said in message and "p226 (2), p287 (2)" in message and "--valid_speakers=[p226]" in message
+    )
 
 
 def test_an_utterance_in_training_and_test_is_a_leak(corpus):
@@ -218,19 +238,29 @@ def test_missing_folders_are_all_named(corpus, tmp_path):
     shutil.rmtree(corpus / "noisy_testset_wav_16k")
     shutil.rmtree(corpus / "trainset_28spk_txt")
     message = complaint(corpus)
-    assert "noisy_testset_wav_16k (or noisy_testset_wav" in message and "trainset_28spk_txt" in message
+    assert (
+        "noisy_testset_wav_16k (or noisy_testset_wav" in message and "trainset_28spk_txt" in message
+    )
     assert "data_prep.py download" in message
     with pytest.raises(RecipeError, match="no such folder"):
         data_prep.prepare(tmp_path / "nowhere", tmp_path / "save")
 
 
 def test_command_line_prints_errors_without_traceback(corpus, tmp_path):
-    command = [sys.executable, "data_prep.py", "manifests", f"--data_folder={corpus}", f"--save_folder={tmp_path / 's'}"]
+    command = [
+        sys.executable,
+        "data_prep.py",
+        "manifests",
+        f"--data_folder={corpus}",
+        f"--save_folder={tmp_path / 's'}",
+    ]
     root = Path(data_prep.__file__).parent
     failed = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert failed.returncode == 2 and "Traceback" not in failed.stderr
     assert "--valid_speakers=[p226]" in failed.stderr
-    passed = subprocess.run([*command, "--valid_speakers=[p226]"], cwd=root, capture_output=True, text=True)
+    passed = subprocess.run(
+        [*command, "--valid_speakers=[p226]"], cwd=root, capture_output=True, text=True
+    )
     assert passed.returncode == 0 and "train: 2 utterances" in passed.stdout
 
 
@@ -244,7 +274,9 @@ def test_every_command_explains_itself(command, capsys):
 def test_real_voicebank_or_a_stand_in(tmp_path):
     corpus = shared_data("voicebank_real")
     if corpus is None:
-        warnings.warn("no real VoiceBank files at hand: a synthetic tree with such sentences stands in")
+        warnings.warn(
+            "no real VoiceBank files at hand: a synthetic tree with such sentences stands in"
+        )
         corpus = write_corpus(tmp_path / "data", SENTENCES)
     paths = data_prep.prepare(corpus, tmp_path / "save", valid_speakers=["p226"])
     manifests = {name: json.loads(path.read_text()) for name, path in paths.items()}
@@ -262,8 +294,12 @@ def test_bad_utterances_are_left_out_and_listed_on_demand(corpus, caplog):
     soundfile.write(path_of(corpus, "clean", "p232_001"), sound("x", rate=8000), 8000)
     assert "2 problem(s)" in complaint(corpus)
     manifests = prepared(corpus, on_bad_utterance="skip")
-    assert list(manifests["train"]) == ["p287_002", "p287_003"] and list(manifests["test"]) == ["p257_001"]
+    assert list(manifests["train"]) == ["p287_002", "p287_003"] and list(manifests["test"]) == [
+        "p257_001"
+    ]
     listed = (corpus.parent / "save" / "bad_utterances.txt").read_text().splitlines()
-    assert len(listed) == 2 and "p287_001" in listed[0] and "2 problem(s) are left out" in caplog.text
+    assert (
+        len(listed) == 2 and "p287_001" in listed[0] and "2 problem(s) are left out" in caplog.text
+    )
     assert "2 problem(s)" in complaint(corpus)  # the stricter setting looks again
     assert "error, skip" in complaint(corpus, on_bad_utterance="ignore")

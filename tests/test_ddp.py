@@ -15,31 +15,74 @@ from train import main
 from training.ranks import DealtBatches
 
 ROOT = Path(__file__).parent.parent
-SMALL = [*LEAN, "--preset=mini", "--precision=fp32", "--export=False", "--score_sets=[valid, test]", "--valid_batch_size=2"]
+SMALL = [
+    *LEAN,
+    "--preset=mini",
+    "--precision=fp32",
+    "--export=False",
+    "--score_sets=[valid, test]",
+    "--valid_batch_size=2",
+]
 SMALL += ["--number_of_epochs=2", *SMALL_NETWORK[:-1]]
 SECONDS = ["--batch_seconds=1"]
-JUDGE = ["--judge_cnn_channels=[2, 2]", "--judge_rnn_neurons=4", "--judge_dnn_neurons=4", "--judge_rnn_layers=1"]
+JUDGE = [
+    "--judge_cnn_channels=[2, 2]",
+    "--judge_rnn_neurons=4",
+    "--judge_dnn_neurons=4",
+    "--judge_rnn_layers=1",
+]
 ENHANCER = ["--enhance_channels=[4, 4]", "--enhance_dense=4"]
-ATTENTION = ["--seq_weight=1.0", "--decoder_neurons=4", "--ctc_epochs=1", "--decoding_by=attention_greedy"]
-JOINT = ["--unfrozen_models=[enhance_model]", "--unfreeze_epoch=2", "--enhance_weight=0.3", "--mimic_weight=1"]
-WORDS = ["--time_pooling=1", "--clean_epochs=0", "--noisy_share=0.5", "--test_metrics=[wer, si_sdr]"]
+ATTENTION = [
+    "--seq_weight=1.0",
+    "--decoder_neurons=4",
+    "--ctc_epochs=1",
+    "--decoding_by=attention_greedy",
+]
+JOINT = [
+    "--unfrozen_models=[enhance_model]",
+    "--unfreeze_epoch=2",
+    "--enhance_weight=0.3",
+    "--mimic_weight=1",
+]
+WORDS = [
+    "--time_pooling=1",
+    "--clean_epochs=0",
+    "--noisy_share=0.5",
+    "--test_metrics=[wer, si_sdr]",
+]
 RUNS = {
     "judge": ["pretrain_perceptual", *ATTENTION, "--batch_seconds=null", "--batch_size=2"],
-    "enhancer": ["enhance_mimic", *ENHANCER, "--batch_seconds=0.5", "--valid_metrics=[si_sdr]", "--test_metrics=[si_sdr, stoi]"],
+    "enhancer": [
+        "enhance_mimic",
+        *ENHANCER,
+        "--batch_seconds=0.5",
+        "--valid_metrics=[si_sdr]",
+        "--test_metrics=[si_sdr, stoi]",
+    ],
     "cascade": ["robust_asr", *JUDGE, *ENHANCER, *WORDS, *SECONDS],
     "joint": ["robust_asr", *JUDGE, *ENHANCER, *WORDS, *JOINT, *SECONDS],
 }
 PATHS = {
     "enhancer": ["--pretrain_perceptual_path=judge/src_embedding.ckpt"],
     "cascade": ["--pretrained_enhance_path=enhancer/enhance_model.ckpt"],
-    "joint": ["--pretrained_enhance_path=enhancer/enhance_model.ckpt", "--pretrain_perceptual_path=judge/src_embedding.ckpt"],
+    "joint": [
+        "--pretrained_enhance_path=enhancer/enhance_model.ckpt",
+        "--pretrain_perceptual_path=judge/src_embedding.ckpt",
+    ],
 }
 
 
 def arguments(name, data):
     """The command line of a run, as a list; ``data`` are the options that name the manifests."""
     stage, *own = RUNS[name]
-    return [f"hparams/{stage}.yaml", *data, *SMALL, *own, *PATHS.get(name, []), f"--output_folder={name}"]
+    return [
+        f"hparams/{stage}.yaml",
+        *data,
+        *SMALL,
+        *own,
+        *PATHS.get(name, []),
+        f"--output_folder={name}",
+    ]
 
 
 def prepare(folder):
@@ -55,9 +98,14 @@ def scores(folder):
     """Utterances and means that a run has left, of both sets."""
     found = {}
     for name in ("test", "averaged_valid"):
-        found[name] = [json.loads(line) for line in (folder / f"{name}_utterances.jsonl").read_text().splitlines()]
+        found[name] = [
+            json.loads(line)
+            for line in (folder / f"{name}_utterances.jsonl").read_text().splitlines()
+        ]
         head = (folder / f"{name}_stats.txt").read_text().split("\n\n")[0]
-        found[f"{name} means"] = {key: float(value) for key, value in re.findall(r"^(\w+): (\S+)$", head, re.MULTILINE)}
+        found[f"{name} means"] = {
+            key: float(value) for key, value in re.findall(r"^(\w+): (\S+)$", head, re.MULTILINE)
+        }
         found[f"{name} left out"] = re.findall(r".*not scored.*", head)
     return found
 
@@ -78,7 +126,11 @@ def by_two_processes(folder, *options, **environment):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     return subprocess.run(
         [*torchrun, str(ROOT / "tests/ranks_main.py"), *options],
-        cwd=folder, capture_output=True, text=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )
 
 
@@ -97,9 +149,13 @@ def test_two_ranks_score_as_one_does(two_ranks, monkeypatch, name):
     for part in ("test", "averaged_valid"):
         assert len(by_one[part]) == len(by_two[part]) == 5
         for mine, other in zip(by_one[part], by_two[part]):
-            assert mine == {k: pytest.approx(v, abs=1e-6) if type(v) is float else v for k, v in other.items()}
+            assert mine == {
+                k: pytest.approx(v, abs=1e-6) if type(v) is float else v for k, v in other.items()
+            }
         assert by_one[f"{part} left out"] == by_two[f"{part} left out"]
-        assert by_one[f"{part} means"] == pytest.approx(by_two[f"{part} means"], abs=1.1e-4)  # as printed
+        assert by_one[f"{part} means"] == pytest.approx(
+            by_two[f"{part} means"], abs=1.1e-4
+        )  # as printed
 
 
 @pytest.mark.parametrize("stage, steps", [("train", 2), ("valid", 3)])  # of the three an epoch
@@ -112,8 +168,13 @@ def test_two_ranks_stopped_and_resumed_are_as_undisturbed(two_ranks, tmp_path, s
     assert f"step: {steps}" in (checkpoint / "brain.ckpt").read_text()
     resumed = by_two_processes(folder, *options)
     assert resumed.returncode == 0, resumed.stderr[-5000:]
-    mine, undisturbed = (torch.load(run / "enhance_model.ckpt", weights_only=True) for run in (tmp_path, folder / "enhancer"))
-    assert mine.keys() == undisturbed.keys() and all(torch.equal(mine[key], undisturbed[key]) for key in mine)
+    mine, undisturbed = (
+        torch.load(run / "enhance_model.ckpt", weights_only=True)
+        for run in (tmp_path, folder / "enhancer")
+    )
+    assert mine.keys() == undisturbed.keys() and all(
+        torch.equal(mine[key], undisturbed[key]) for key in mine
+    )
     assert scores(tmp_path) == scores(folder / "enhancer")
 
 
@@ -123,5 +184,7 @@ def test_batches_are_dealt_once_each_and_evenly_for_training(count):
     shares = [list(DealtBatches(batches, rank, 2, even=False)) for rank in (0, 1)]
     assert sorted(sum(shares, [])) == batches
     even = [DealtBatches(batches, rank, 2, even=True) for rank in (0, 1)]
-    assert len({len(list(share)) for share in even}) == 1 and all(len(list(share)) == len(share) for share in even)
+    assert len({len(list(share)) for share in even}) == 1 and all(
+        len(list(share)) == len(share) for share in even
+    )
     assert all(batch in sum(map(list, even), []) for batch in batches)

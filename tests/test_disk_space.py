@@ -46,10 +46,15 @@ def test_a_file_system_that_fills_up(tmp_path):
     mount = f"mount -t tmpfs -o size=2500k tmpfs {tmp_path} && exec {sys.executable} -c '{ON_A_SMALL_DISK}' {ROOT} {tmp_path}"
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"]).returncode:
         pytest.skip("no file system can be mounted here")
-    done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mount], capture_output=True, text=True, timeout=120
+    )
     lines = done.stdout.splitlines()
     assert lines[:2] == ["done", "done"], done.stderr
-    assert all(line.startswith("RecipeError") and "no room on the disk to save 1.0 MB" in line for line in lines[2:4])
+    assert all(
+        line.startswith("RecipeError") and "no room on the disk to save 1.0 MB" in line
+        for line in lines[2:4]
+    )
     assert all("MB are missing" in line and "0.0 MB are missing" not in line for line in lines[2:4])
     assert lines[4].startswith("OSError") and "No space left" in lines[4]
     assert lines[5] == "['CKPT', 'CKPT']" and lines[6] == "[None, None]"
@@ -67,11 +72,16 @@ def test_a_write_that_fails_inside_a_save_leaves_the_old_checkpoint(tmp_path, mo
         saver.save_checkpoint()
     with pytest.raises(RecipeError, match="no room on the disk"):
         save_whole({}, tmp_path / "module.ckpt")
-    assert [folder.name for folder in tmp_path.iterdir()] == [good.path.name] and damage(good.path) is None
+    assert [folder.name for folder in tmp_path.iterdir()] == [good.path.name] and damage(
+        good.path
+    ) is None
 
 
 def test_other_failures_are_not_taken_for_a_full_disk(tmp_path):
-    with pytest.raises(RuntimeError, match="something else"), explain_full_disk(tmp_path, lambda: 1):
+    with (
+        pytest.raises(RuntimeError, match="something else"),
+        explain_full_disk(tmp_path, lambda: 1),
+    ):
         raise RuntimeError("something else")
     with pytest.raises(PermissionError), explain_full_disk(tmp_path, lambda: 1):
         raise PermissionError(errno.EACCES, "no")
@@ -83,5 +93,3 @@ def test_size_counts_all_tensors_of_states():
     module(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     assert size_of([module]) == 32 and size_of([module, optimizer, "text"]) == 32 + 64 + 8
-
-

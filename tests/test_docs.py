@@ -24,5 +24,12 @@ def test_the_readmes_results_are_those_of_the_table_that_was_written():
 def test_every_page_that_is_named_exists():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for name in page.read_text(encoding="utf-8").split("`")[1::2]:
-            if name.endswith(".md") and " " not in name and "/" not in name.removeprefix("docs/") and "*" not in name:
-                assert any((folder / name).is_file() for folder in (ROOT, ROOT / "docs")) or name in ("table.md", "words.md"), f"{page}: {name}"
+            if (
+                name.endswith(".md")
+                and " " not in name
+                and "/" not in name.removeprefix("docs/")
+                and "*" not in name
+            ):
+                assert any(
+                    (folder / name).is_file() for folder in (ROOT, ROOT / "docs")
+                ) or name in ("table.md", "words.md"), f"{page}: {name}"

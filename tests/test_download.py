@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 import soundfile
+from corpora import SENTENCES, write_corpus
 
 import data_prep
-from corpora import SENTENCES, write_corpus
 from corpus import voicebank
 from corpus.archives import unpack
 from corpus.fetching import fetch
@@ -133,7 +133,9 @@ def test_logs_are_optional_and_archives_are_not(serve, archives, tmp_path):
     server = serve(archives)
     with pytest.raises(RecipeError, match="testset_txt.zip: HTTP Error 404.*--base_url"):
         download(server, tmp_path / "other")
-    assert [name for name, _ in server.log].count("testset_txt.zip") == 1  # asked once: a 404 stays a 404
+    assert [name for name, _ in server.log].count(
+        "testset_txt.zip"
+    ) == 1  # asked once: a 404 stays a 404
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -157,7 +159,9 @@ def test_a_part_that_is_whole_or_too_long(serve, tmp_path, kept):
 def test_attempts_are_counted(serve, tmp_path):
     server = serve({"file": b"x"})
     server.busy = [503, 503]
-    assert fetch(f"{server.url}/file", tmp_path / "file", attempts=3, pause=0.01).read_bytes() == b"x"
+    assert (
+        fetch(f"{server.url}/file", tmp_path / "file", attempts=3, pause=0.01).read_bytes() == b"x"
+    )
     server.busy = [503] * 3
     with pytest.raises(RecipeError, match=r"after 3 attempt"):
         fetch(f"{server.url}/file", tmp_path / "other", attempts=3, pause=0.01)
@@ -165,7 +169,9 @@ def test_attempts_are_counted(serve, tmp_path):
         fetch("http://127.0.0.1:1/file", tmp_path / "other", attempts=2, pause=0.01)
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"]
+)
 def test_nothing_leaves_the_folder(tmp_path, name):
     archive = tmp_path / "in" / "set.zip"
     archive.parent.mkdir()

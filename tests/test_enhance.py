@@ -34,7 +34,12 @@ def model(tmp_path_factory):
     """A run's folder with an exported small enhancer."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("run")
-    export_model({"enhance_model": Enhancer(channel_counts=[2, 3], dense_nodes=4)}, SETTINGS, None, folder / "model")
+    export_model(
+        {"enhance_model": Enhancer(channel_counts=[2, 3], dense_nodes=4)},
+        SETTINGS,
+        None,
+        folder / "model",
+    )
     return folder
 
 
@@ -68,7 +73,9 @@ def test_channels_do_not_leak_into_each_other(model, tmp_path):
     signal = np.random.default_rng(0).uniform(-0.2, 0.2, (16000, 2))
     signal[:, 1] = 0
     soundfile.write(tmp_path / "x.wav", signal, 16000)
-    assert enhance(tmp_path / "x.wav", "--model", model / "model", "--output", tmp_path / "y.wav") == 0
+    assert (
+        enhance(tmp_path / "x.wav", "--model", model / "model", "--output", tmp_path / "y.wav") == 0
+    )
     enhanced, _ = soundfile.read(tmp_path / "y.wav")
     assert np.abs(enhanced[:, 0]).max() > 0.01 and not enhanced[:, 1].any()
 
@@ -77,14 +84,18 @@ def test_goes_on_after_an_interruption_and_refuses_to_overwrite(model, sounds, t
     out = tmp_path / "out"
     assert enhance(sounds, "--model", model, "--output", out) == 0
     record = (out / RECORD).read_text().splitlines()
-    (out / RECORD).write_text("\n".join(record[:3]) + "\n" + record[3][:20])  # killed while it noted the fourth
+    (out / RECORD).write_text(
+        "\n".join(record[:3]) + "\n" + record[3][:20]
+    )  # killed while it noted the fourth
     names = [json.loads(line)["name"] for line in record]
     for name in names[3:]:
         (out / name).unlink()
     times = {name: (out / name).stat().st_mtime_ns for name in names[:3]}
     assert enhance(sounds, "--model", model, "--output", out) == 0
     assert "3 files (3 were there already)" in capsys.readouterr().out
-    assert times == {name: (out / name).stat().st_mtime_ns for name in names[:3]} and all((out / n).exists() for n in names)
+    assert times == {name: (out / name).stat().st_mtime_ns for name in names[:3]} and all(
+        (out / n).exists() for n in names
+    )
     soundfile.write(sounds / "a.wav", np.zeros(100), 16000)
     assert enhance(sounds, "--model", model, "--output", out) == 2
     assert "a.wav" in capsys.readouterr().err
@@ -98,7 +109,11 @@ def test_one_bad_file_does_not_stop_the_others(model, sounds, tmp_path, capsys):
     assert enhance(sounds, "--model", model, "--output", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "bad.wav" in told and "nan.wav" in told and (tmp_path / "out/tenth.mp3").exists()
-    assert not [path for path in (tmp_path / "out").rglob("*") if "part" in path.name or path.name == "nan.wav"]
+    assert not [
+        path
+        for path in (tmp_path / "out").rglob("*")
+        if "part" in path.name or path.name == "nan.wav"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +128,10 @@ def test_one_bad_file_does_not_stop_the_others(model, sounds, tmp_path, capsys):
 def test_mistakes_are_told(model, sounds, tmp_path, monkeypatch, capsys, inputs, output, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
-    assert enhance(*inputs, "--model", model, "--output", output) == 2 and words in capsys.readouterr().err
+    assert (
+        enhance(*inputs, "--model", model, "--output", output) == 2
+        and words in capsys.readouterr().err
+    )
 
 
 def test_a_folder_without_model_is_told(sounds, tmp_path, capsys):

@@ -20,20 +20,40 @@ TINY = {
     "preset": "mini", "data_folder": "none", "enhance_channels": [3, 4], "enhance_dense": 8, "cnn_channels": [2, 3],
     "rnn_layers": 1, "rnn_neurons": 6, "dnn_neurons": 7, "output_neurons": 14, "num_workers": 0,
 }  # fmt: skip
-RECOGNIZER = {"time_pooling": 2, "decoder_neurons": 8, "beam_size": 3, "attention_kernel": 20, "beam_ctc_weight": 0.3}
+RECOGNIZER = {
+    "time_pooling": 2,
+    "decoder_neurons": 8,
+    "beam_size": 3,
+    "attention_kernel": 20,
+    "beam_ctc_weight": 0.3,
+}
 MANIFEST = '{"a": {"words": "ABBA SAW A SAD BEAD", "phones": "AE B AH"}, "b": {"words": "BEADS AS BAD", "phones": "B"}}'
 
 CTC = {"decoding_by": "ctc_greedy", "seq_weight": None, "time_pooling": 2}
-HEARD = {**RECOGNIZER, **CTC, "targets": "characters", "output_neurons": 10, "test_metrics": ["wer", "pesq"]}
+HEARD = {
+    **RECOGNIZER,
+    **CTC,
+    "targets": "characters",
+    "output_neurons": 10,
+    "test_metrics": ["wer", "pesq"],
+}
 ATTENTION = {"targets": "pieces", "decoding_by": "attention_beam", "input_signal": "noisy"}
 WORDS_ONLY = {"test_metrics": ["wer"], "valid_metrics": ["wer"]}
 CASES = {  # name -> stage, overrides, SpeechBrain's class
     "enhancer": ("enhance_mimic", {}, "WaveformEnhancement"),
     "spectrum": ("robust_asr", {**HEARD, "features": "log_spectrum"}, "EncoderASR"),
-    "fbank, a share of noisy": ("robust_asr", {**HEARD, "features": "fbank", "observation_share": 0.25}, "EncoderASR"),
+    "fbank, a share of noisy": (
+        "robust_asr",
+        {**HEARD, "features": "fbank", "observation_share": 0.25},
+        "EncoderASR",
+    ),
     "attention": ("robust_asr", {**RECOGNIZER, **ATTENTION, **WORDS_ONLY}, "EncoderDecoderASR"),
     "phones": ("pretrain_perceptual", {**CTC, "output_neurons": 6}, "EncoderASR"),
-    "mel bands": ("pretrain_perceptual", {**CTC, "output_neurons": 6, "mel_bands": 20, "normalization": "mean"}, "EncoderASR"),
+    "mel bands": (
+        "pretrain_perceptual",
+        {**CTC, "output_neurons": 6, "mel_bands": 20, "normalization": "mean"},
+        "EncoderASR",
+    ),
 }
 OWN = {  # name -> predictions of the recipe to compare
     "enhancer": ["enhanced_wav"],
@@ -65,15 +85,24 @@ def trained(folder, stage, overrides):
     torch.manual_seed(0)
     (folder / "train.json").write_text(MANIFEST)
     file = str(ROOT / f"hparams/{stage}.yaml")
-    settings = {"output_folder": str(folder), "train_annotation": str(folder / "train.json"), **TINY, **overrides}
+    settings = {
+        "output_folder": str(folder),
+        "train_annotation": str(folder / "train.json"),
+        **TINY,
+        **overrides,
+    }
     hparams = build(file, {key: value for key, value in settings.items() if key in keys_of(file)})
     hparams["modules"] = modules_in_use(hparams)
     for module in hparams["modules"].values():
         for name, buffer in module.named_buffers():
             if buffer.is_floating_point():
                 buffer.uniform_(0.5, 1.5)
-    tokens = build_tokens(hparams["targets"], folder, hparams["train_annotation"], hparams["output_neurons"])
-    brain = MimicBrain(hparams["modules"], hparams["opt_class"], hparams, {"device": "cpu"}, None, tokens=tokens)
+    tokens = build_tokens(
+        hparams["targets"], folder, hparams["train_annotation"], hparams["output_neurons"]
+    )
+    brain = MimicBrain(
+        hparams["modules"], hparams["opt_class"], hparams, {"device": "cpu"}, None, tokens=tokens
+    )
     brain.remembers = False  # enhance whole batches, padding and all, as SpeechBrain's classes do
     brain.modules.eval()
     export_model(brain.modules, hparams, tokens, folder / "model")
@@ -83,7 +112,9 @@ def trained(folder, stage, overrides):
 def own_output(brain, wavs, names):
     """(noisy batch with lengths, what the recipe makes of it)."""
     common = {"tokens": torch.tensor([3]), "words": "A", "phones": "A"}
-    batch = PaddedBatch([{"id": str(i), "noisy_sig": w, "clean_sig": w, **common} for i, w in enumerate(wavs)])
+    batch = PaddedBatch(
+        [{"id": str(i), "noisy_sig": w, "clean_sig": w, **common} for i, w in enumerate(wavs)]
+    )
     with torch.no_grad():
         return batch.noisy_sig, brain.compute_forward(batch, Stage.TEST).take(names)
 
@@ -97,11 +128,22 @@ def outputs(tmp_path_factory):
     own, cases = {}, []
     for name, (stage, overrides, interface) in CASES.items():
         (root / name).mkdir()
-        (noisy, lens), own[name] = own_output(trained(root / name, stage, overrides), wavs, OWN[name])
+        (noisy, lens), own[name] = own_output(
+            trained(root / name, stage, overrides), wavs, OWN[name]
+        )
         cases.append((name, interface, noisy, lens))
     torch.save(cases, root / "cases.pt")
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", LOAD], cwd=root, env=environment, capture_output=True, text=True, timeout=300)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
+        "OMP_NUM_THREADS": "1"
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     loaded = torch.load(root / "outputs.pt", weights_only=False)
     return {name: (own[name], loaded[name]) for name in CASES}
@@ -120,7 +162,9 @@ def test_speechbrain_alone_computes_the_same(outputs, name):
         if isinstance(mine, list):
             assert [without_ends(text) for text in theirs] == mine
         else:
-            assert theirs.shape == mine.shape and (theirs - mine).abs().max() < 1e-4 < mine.abs().max()
+            assert (
+                theirs.shape == mine.shape and (theirs - mine).abs().max() < 1e-4 < mine.abs().max()
+            )
 
 
 def test_the_card_names_data_seed_figures_and_licence(tmp_path):
@@ -129,4 +173,7 @@ def test_the_card_names_data_seed_figures_and_licence(tmp_path):
     names = {path.name for path in (tmp_path / "model").iterdir()}
     assert names == {"README.md", "enhancer.ckpt", "hyperparams.yaml"}
     card = (tmp_path / "model/README.md").read_text()
-    assert all(words in card for words in ("mini corpus", "seed: 7", "pesq 2.500", "Licence", "WaveformEnhancement"))
+    assert all(
+        words in card
+        for words in ("mini corpus", "seed: 7", "pesq 2.500", "Licence", "WaveformEnhancement")
+    )

@@ -50,7 +50,10 @@ def all_32_bits(monkeypatch):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_gpu_learns_what_a_cpu_learns(earlier, stage, tmp_path, all_32_bits):
-    options = ["--dropout=0.0", *(["--enhance_dropout=0.0"] if stage != "pretrain_perceptual" else [])]
+    options = [
+        "--dropout=0.0",
+        *(["--enhance_dropout=0.0"] if stage != "pretrain_perceptual" else []),
+    ]
     on_gpu = losses(stage, tmp_path / "gpu", *options)
     on_cpu = losses(stage, tmp_path / "cpu", *options, "--device=cpu")
     assert torch.allclose(on_gpu[:5], on_cpu[:5], rtol=2e-3), (on_gpu, on_cpu)
@@ -76,4 +79,6 @@ def test_a_step_of_the_enhancer_waits_for_the_gpu_twice(earlier, monkeypatch):
 
     monkeypatch.setattr(train, "MimicBrain", Watched)
     assert tiny.run("enhance_mimic", "--output_folder=waits") == 0
-    assert steps[-1].total() <= 2, steps[-1]  # the gradient's length with the loss, and SpeechBrain's copy of the loss
+    assert steps[-1].total() <= 2, steps[
+        -1
+    ]  # the gradient's length with the loss, and SpeechBrain's copy of the loss

@@ -19,11 +19,20 @@ def test_killed_runs_end_as_undisturbed_ones(tmp_path):
 def test_a_difference_in_the_last_digit_is_seen(tmp_path):
     results = tmp_path / "results/a/1"
     results.mkdir(parents=True)
-    for name in ("valid_stats.txt", "test_stats.txt", "valid_utterances.jsonl", "test_utterances.jsonl", "train_log.txt"):
+    for name in (
+        "valid_stats.txt",
+        "test_stats.txt",
+        "valid_utterances.jsonl",
+        "test_utterances.jsonl",
+        "train_log.txt",
+    ):
         (results / name).write_text("loss: 1.0000\n")
     kill_campaign.torch.save({"w": kill_campaign.torch.ones(2)}, results / "net.ckpt")
     before = kill_campaign.figures(tmp_path, "a")
     assert kill_campaign.differences(kill_campaign.figures(tmp_path, "a"), before) == []
     (results / "test_stats.txt").write_text("loss: 1.0001\n")
     kill_campaign.torch.save({"w": kill_campaign.torch.tensor([1, 1 + 1e-7])}, results / "net.ckpt")
-    assert kill_campaign.differences(kill_campaign.figures(tmp_path, "a"), before) == ["test_stats.txt", "net.ckpt"]
+    assert kill_campaign.differences(kill_campaign.figures(tmp_path, "a"), before) == [
+        "test_stats.txt",
+        "net.ckpt",
+    ]

@@ -16,7 +16,14 @@ from models.winograd import Winograd
 
 @pytest.mark.parametrize("bins", [257, 40])
 def test_acoustic_network_is_unchanged(bins):
-    theirs = CRDNN(input_size=bins, cnn_channels=[4, 8], rnn_class=LSTM, rnn_layers=1, rnn_neurons=8, dnn_neurons=8).eval()
+    theirs = CRDNN(
+        input_size=bins,
+        cnn_channels=[4, 8],
+        rnn_class=LSTM,
+        rnn_layers=1,
+        rnn_neurons=8,
+        dnn_neurons=8,
+    ).eval()
     ours = without_copies(copy.deepcopy(theirs))
     x = torch.rand(2, 31, bins)
     assert type(ours.CNN.block_0.conv_1) is not type(theirs.CNN.block_0.conv_1)
@@ -29,7 +36,9 @@ def test_acoustic_network_is_unchanged(bins):
 
 def slope_of(loss, network):
     """The gradient at all parameters, in one vector."""
-    return torch.cat([slope.flatten() for slope in torch.autograd.grad(loss, list(network.parameters()))])
+    return torch.cat(
+        [slope.flatten() for slope in torch.autograd.grad(loss, list(network.parameters()))]
+    )
 
 
 def test_enhancer_is_unchanged_in_training_and_evaluation():
@@ -51,7 +60,9 @@ def test_enhancer_is_unchanged_in_training_and_evaluation():
 @pytest.mark.parametrize("time, freq", [(1, 1), (2, 1), (0, 3), (3, 0), (4, 2), (6, 4)])
 def test_gradient_of_a_border_is_that_of_reflection_and_has_no_gaps_in_memory(time, freq):
     x = torch.rand(2, 7, 5, 3, dtype=torch.double, requires_grad=True)
-    reflected = torch.nn.functional.pad(x.permute(0, 3, 1, 2), (freq, freq, time, time), mode="reflect").permute(0, 2, 3, 1)
+    reflected = torch.nn.functional.pad(
+        x.permute(0, 3, 1, 2), (freq, freq, time, time), mode="reflect"
+    ).permute(0, 2, 3, 1)
     ours = Bordered.apply(x, time, freq)
     torch.testing.assert_close(ours, reflected)
     weights = torch.rand_like(ours)
@@ -68,15 +79,24 @@ def test_gradient_of_a_border_is_that_of_reflection_and_has_no_gaps_in_memory(ti
 @pytest.mark.parametrize("stride, way", [((1, 1), Winograd), ((1, 2), Halving)])
 def test_gradients_of_a_wide_convolution_are_those_of_any(wanted, stride, way):
     torch.manual_seed(1)
-    leaves = [torch.randn(2, 23, 9, WIDE), torch.randn(WIDE, WIDE, 3, 3) / WIDE**0.5, torch.randn(WIDE)]
+    leaves = [
+        torch.randn(2, 23, 9, WIDE),
+        torch.randn(WIDE, WIDE, 3, 3) / WIDE**0.5,
+        torch.randn(WIDE),
+    ]
     for leaf, needed in zip(leaves, wanted):
         leaf.requires_grad_(needed)
     ours, plain = convolution(*leaves, stride), plainly(*leaves, stride)
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
     assert way.__name__ in str([ours.grad_fn, *ours.grad_fn.next_functions])
-    slopes = [torch.autograd.grad(y.sin().sum(), [leaf for leaf in leaves if leaf.requires_grad]) for y in (ours, plain)]
+    slopes = [
+        torch.autograd.grad(y.sin().sum(), [leaf for leaf in leaves if leaf.requires_grad])
+        for y in (ours, plain)
+    ]
     for found, expected in zip(*slopes):
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+        torch.testing.assert_close(
+            found, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item()
+        )
 
 
 def plainly(x, weight, bias, stride):
@@ -93,7 +113,9 @@ def test_fewer_multiplications_give_the_last_digits_of_64_bit(stride, way, time,
     x, weight, bias = (leaf.requires_grad_() for leaf in (x, weight, torch.randn(5).double()))
     ours, plain = way.apply(x, weight, bias), plainly(x, weight, bias, stride)
     torch.testing.assert_close(ours, plain)
-    for found, expected in zip(*(torch.autograd.grad(y.sin().sum(), (x, weight, bias)) for y in (ours, plain))):
+    for found, expected in zip(
+        *(torch.autograd.grad(y.sin().sum(), (x, weight, bias)) for y in (ours, plain))
+    ):
         torch.testing.assert_close(found, expected)
 
 

@@ -37,6 +37,8 @@ def test_the_lock_of_a_killed_run_is_not_in_the_way(tmp_path, holder):
 
 
 def test_a_run_that_ends_soon_is_waited_for(tmp_path, holder):
-    killer = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.5); os.kill({holder.pid}, 9)"])
+    killer = subprocess.Popen(
+        [sys.executable, "-c", f"import os, time; time.sleep(0.5); os.kill({holder.pid}, 9)"]
+    )
     with only_run_in(tmp_path, patience=10):
         killer.wait()

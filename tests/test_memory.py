@@ -34,7 +34,9 @@ def test_each_utterance_is_computed_once_and_without_its_padding():
 def test_shorter_outputs_are_padded_to_the_batch():
     memory = Memory(limit_mb=1)
     signals, _ = batch()
-    assert memory.recall(["b"], signals[1:], torch.tensor([0.5]), counting([])).tolist() == [[10, 12, 0, 0]]
+    assert memory.recall(["b"], signals[1:], torch.tensor([0.5]), counting([])).tolist() == [
+        [10, 12, 0, 0]
+    ]
 
 
 def test_beyond_its_size_it_computes_each_time():

@@ -25,14 +25,19 @@ def corpus(tmp_path_factory):
 
 def digests(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def test_layout_is_voicebanks(corpus):
     for folders, count in ((mini.TRAIN_FOLDERS, 10), (mini.TEST_FOLDERS, 4)):
         names = [sorted(path.stem for path in (corpus / folder).iterdir()) for folder in folders]
         assert len(names[0]) == count and names[0] == names[1] == names[2]
-    assert {"p226_001", "p287_001"} <= {path.stem for path in (corpus / "trainset_28spk_txt").iterdir()}
+    assert {"p226_001", "p287_001"} <= {
+        path.stem for path in (corpus / "trainset_28spk_txt").iterdir()
+    }
     assert {"log_trainset_28spk.txt", "log_testset.txt"} <= {path.name for path in corpus.iterdir()}
 
 
@@ -46,12 +51,16 @@ def test_sound_is_16khz_16bit_mono_of_equal_length(corpus):
         assert 1 < found[0].duration < 6
 
 
-@pytest.mark.parametrize("split, log", [("train", "log_trainset_28spk.txt"), ("test", "log_testset.txt")])
+@pytest.mark.parametrize(
+    "split, log", [("train", "log_trainset_28spk.txt"), ("test", "log_testset.txt")]
+)
 def test_snr_is_the_logged_one(corpus, split, log):
     lines = (corpus / log).read_text().split("\n")[:-1]
     assert len(lines) == {"train": 10, "test": 4}[split]
     for name, kind, snr in map(str.split, lines):
-        sound = [soundfile.read(corpus / folder / f"{name}.wav")[0] for folder in mini.FOLDERS[split][:2]]
+        sound = [
+            soundfile.read(corpus / folder / f"{name}.wav")[0] for folder in mini.FOLDERS[split][:2]
+        ]
         found = 20 * np.log10(active_level(sound[0]) / rms(sound[1] - sound[0]))
         assert found == pytest.approx(float(snr), abs=0.1)
         assert kind in mini.KINDS[split]
@@ -59,7 +68,9 @@ def test_snr_is_the_logged_one(corpus, split, log):
 
 def test_same_bytes_for_any_number_of_jobs(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(mini, "CHUNK", 3)  # so that both processes have work
-    assert digests(mini.synthesize_mini_corpus(tmp_path / "two", jobs=2, **SIZES)) == digests(corpus)
+    assert digests(mini.synthesize_mini_corpus(tmp_path / "two", jobs=2, **SIZES)) == digests(
+        corpus
+    )
 
 
 def test_speech_does_not_depend_on_what_was_said_before():
@@ -159,7 +170,9 @@ def test_pauses_do_not_count_as_speech():
     assert active_level(paused) > 0.93 * rms(talk) > 1.5 * rms(paused)
 
 
-@pytest.mark.parametrize("speech", [np.zeros(100), np.ones((2, 100)), np.array([]), np.array([np.nan, 1])])
+@pytest.mark.parametrize(
+    "speech", [np.zeros(100), np.ones((2, 100)), np.array([]), np.array([np.nan, 1])]
+)
 def test_unmixable_speech_is_told(speech):
     with pytest.raises(RecipeError, match="speech"):
         mix_at_snr(speech, np.ones(100), 0)

@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import soundfile
+from corpora import shared_data, sound
 
 import data_prep
-from corpora import shared_data, sound
 from corpus.layout import TRAIN
 from corpus.noise_sources import MADE, make_noises
 from corpus.own_corpus import MixSettings, mix_corpus
@@ -41,11 +41,17 @@ def noise(tmp_path):
     return tmp_path / "noise"
 
 
-SETTINGS = MixSettings(valid_speakers=("bob",), test_speakers=("dee",), test_noises=("rain", "wind"))
+SETTINGS = MixSettings(
+    valid_speakers=("bob",), test_speakers=("dee",), test_noises=("rain", "wind")
+)
 
 
 def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_layout_split_and_logs(speech, noise, tmp_path):
@@ -64,17 +70,26 @@ def test_layout_split_and_logs(speech, noise, tmp_path):
 
 def test_the_noise_is_at_the_level_of_the_log(speech, noise, tmp_path):
     mix_corpus(speech, noise, tmp_path / "out", SETTINGS)
-    entry = json.loads(data_prep.prepare(tmp_path / "out", tmp_path / "save", ["bob"])["train"].read_text())["ann_001"]
+    entry = json.loads(
+        data_prep.prepare(tmp_path / "out", tmp_path / "save", ["bob"])["train"].read_text()
+    )["ann_001"]
     clean, noisy = (
-        soundfile.read(entry[key].replace("{data_root}", str(tmp_path / "out")))[0] for key in ("clean_wav", "noisy_wav")
+        soundfile.read(entry[key].replace("{data_root}", str(tmp_path / "out")))[0]
+        for key in ("clean_wav", "noisy_wav")
     )
-    ratio = 10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2))  # dB; the speech has no pauses
+    ratio = 10 * np.log10(
+        np.mean(clean**2) / np.mean((noisy - clean) ** 2)
+    )  # dB; the speech has no pauses
     assert ratio == pytest.approx(entry["snr"], abs=0.5)
 
 
 def test_same_seed_same_bytes_other_seed_others(speech, noise, tmp_path):
     drawn = MixSettings(valid_speakers=("0.3",), test_speakers=("0.3",))
-    for name, settings in (("a", drawn), ("b", drawn), ("c", MixSettings(**{**vars(drawn), "seed": 5}))):
+    for name, settings in (
+        ("a", drawn),
+        ("b", drawn),
+        ("c", MixSettings(**{**vars(drawn), "seed": 5})),
+    ):
         mix_corpus(speech, noise, tmp_path / name, settings)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert contents(tmp_path / "a") != contents(tmp_path / "c")
@@ -96,8 +111,13 @@ def test_repeating_mends_and_other_settings_are_refused(speech, noise, tmp_path)
 def test_a_manifest_names_path_speaker_and_words(tmp_path):
     for path in ("fsdd/george/1.wav", "ls/2.wav"):
         write_sound(tmp_path / path)
-    (tmp_path / "manifest.csv").write_text("path,speaker,words\nfsdd/george/1.wav,fsdd/george,ONE\nls/2.wav,ls_2,TWO\n")
-    assert [(item.speaker, item.words) for item in find_speech(tmp_path)] == [("fsdd_george", "ONE"), ("ls_2", "TWO")]
+    (tmp_path / "manifest.csv").write_text(
+        "path,speaker,words\nfsdd/george/1.wav,fsdd/george,ONE\nls/2.wav,ls_2,TWO\n"
+    )
+    assert [(item.speaker, item.words) for item in find_speech(tmp_path)] == [
+        ("fsdd_george", "ONE"),
+        ("ls_2", "TWO"),
+    ]
     assert [item.words for item in find_speech(tmp_path, only=["fsdd/*"])] == ["ONE"]
     assert [item.words for item in find_speech(tmp_path, without=["fsdd/*"])] == ["TWO"]
     assert [item.words for item in find_speech(tmp_path, only=["ls_*"])] == ["TWO"]
@@ -132,7 +152,9 @@ def test_texts_may_stand_in_a_tree_of_their_own(tmp_path):
         ({"made_noises": ("babble",), "made_share": 2.0}, "made_share is 2; accepted: 0 to 1"),
     ],
 )
-def test_impossible_splits_are_refused_before_anything_is_written(speech, noise, tmp_path, options, said):
+def test_impossible_splits_are_refused_before_anything_is_written(
+    speech, noise, tmp_path, options, said
+):
     with pytest.raises(RecipeError) as caught:
         mix_corpus(speech, noise, tmp_path / "out", MixSettings(**{**vars(SETTINGS), **options}))
     assert said in str(caught.value) and not (tmp_path / "out").exists()
@@ -161,7 +183,9 @@ def test_made_noises_are_for_training_and_change_nothing_else(speech, noise, tmp
         mix_corpus(speech, noise, tmp_path / name, settings)
     assert contents(tmp_path / "made") == contents(tmp_path / "again")
     logs = {name: (tmp_path / name / TRAIN.log).read_text() for name in ("plain", "made")}
-    assert {line.split()[1] for line in logs["made"].splitlines()} <= {f"made_{name}" for name in MADE}
+    assert {line.split()[1] for line in logs["made"].splitlines()} <= {
+        f"made_{name}" for name in MADE
+    }
     assert "made_" not in logs["plain"]
     for kind in ("noisy", "clean"):
         folder = f"{kind}_testset_wav_16k"
@@ -175,7 +199,9 @@ def test_what_made_noises_sound_like(tmp_path):
     made = {name: source(24000, np.random.default_rng(1)) for name, source in sources.items()}
     assert all(sound.shape == (24000,) and sound.std() > 0 for sound in made.values())
     share = {name: spectrum_share(sound, 200, 400) for name, sound in made.items()}
-    assert share["made_babble"] > 0.95 and share["made_speech_shaped"] > 0.8 > share["made_coloured"]
+    assert (
+        share["made_babble"] > 0.95 and share["made_speech_shaped"] > 0.8 > share["made_coloured"]
+    )
 
 
 def spectrum_share(signal, low, high):
@@ -186,11 +212,25 @@ def spectrum_share(signal, low, high):
 
 def test_the_command_says_how_to_go_on(speech, noise, tmp_path, capsys):
     command = ["mix", f"--speech={speech}", f"--noise={noise}", f"--data_folder={tmp_path / 'out'}"]
-    split = ["--valid_speakers=[bob]", "--test_speakers", "dee", "--snrs_test", "3", "--made_noises", "babble", "coloured"]
+    split = [
+        "--valid_speakers=[bob]",
+        "--test_speakers",
+        "dee",
+        "--snrs_test",
+        "3",
+        "--made_noises",
+        "babble",
+        "coloured",
+    ]
     assert data_prep.main(command + split) == 0
     assert "--valid_speakers=[bob]" in capsys.readouterr().out
-    assert {line.split()[2] for line in (tmp_path / "out" / "log_testset.txt").read_text().splitlines()} == {"3"}
-    assert data_prep.main([*command[:3], f"--data_folder={tmp_path / 'new'}", "--test_speakers=zoe"]) == 2
+    assert {
+        line.split()[2] for line in (tmp_path / "out" / "log_testset.txt").read_text().splitlines()
+    } == {"3"}
+    assert (
+        data_prep.main([*command[:3], f"--data_folder={tmp_path / 'new'}", "--test_speakers=zoe"])
+        == 2
+    )
     assert "no zoe" in capsys.readouterr().err
 
 

@@ -29,7 +29,12 @@ def test_no_gradient_is_no_step_and_no_nan():
 
 def network():
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Conv2d(2, 8, 3, bias=False), torch.nn.BatchNorm2d(8), torch.nn.Flatten(), torch.nn.Linear(32, 3))
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(2, 8, 3, bias=False),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.Flatten(),
+        torch.nn.Linear(32, 3),
+    )
 
 
 def muon_of(net, muon_models=("net",), **settings):
@@ -72,7 +77,10 @@ def test_a_saved_optimizer_goes_on_as_if_never_stopped(muon_models):
 
 def test_without_its_modules_it_is_adamw():
     net, twin = network(), network()
-    optimizer, adamw = muon_of(net, ["another"], lr=0.01), torch.optim.AdamW(twin.parameters(), lr=0.01)
+    optimizer, adamw = (
+        muon_of(net, ["another"], lr=0.01),
+        torch.optim.AdamW(twin.parameters(), lr=0.01),
+    )
     steps(net, optimizer, 3)
     steps(twin, adamw, 3)
     assert all(torch.equal(one, other) for one, other in zip(net.parameters(), twin.parameters()))

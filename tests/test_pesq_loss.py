@@ -5,19 +5,24 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tiny import run
 
 import train
 from errors import RecipeError
 from models.pesq import pesq_distance
 from scoring.pool import as_functions
-from tiny import run
 
 
 def pairs(seconds=3.0, snrs=(0, 5, 10, 20, 30)):
     """A voice of 30 harmonics, three syllables a second, in noise of its spectrum: noisy and clean, [snrs, samples] each."""
     time = torch.arange(int(seconds * 16000)) / 16000
     voice = sum(torch.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 31))
-    clean = (0.1 * voice * (torch.sin(2 * np.pi * 3 * time).clamp(min=0) + 0.01)).float().expand(len(snrs), -1).clone()
+    clean = (
+        (0.1 * voice * (torch.sin(2 * np.pi * 3 * time).clamp(min=0) + 0.01))
+        .float()
+        .expand(len(snrs), -1)
+        .clone()
+    )
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
     noise = torch.fft.irfft(torch.fft.rfft(noise) * torch.fft.rfft(clean).abs(), n=clean.shape[1])
     gain = clean.norm(dim=1) / noise.norm(dim=1) / 10 ** (torch.tensor(snrs) / 20)
@@ -52,7 +57,9 @@ def test_silence_is_left_out_and_gives_no_gradient():
     loss = pesq_distance(enhanced, clean)
     loss.backward()
     assert enhanced.grad.isfinite().all() and not enhanced.grad[1].any() and enhanced.grad[0].any()
-    assert loss.item() == pytest.approx(pesq_distance(noisy[[0, 2]], clean[[0, 2]]).item(), rel=1e-5)
+    assert loss.item() == pytest.approx(
+        pesq_distance(noisy[[0, 2]], clean[[0, 2]]).item(), rel=1e-5
+    )
     silent = torch.zeros(2, 16000, requires_grad=True)
     pesq_distance(silent, clean[:2, :16000]).backward()
     assert not silent.grad.any()
@@ -66,7 +73,9 @@ def test_short_sounds_are_padded(samples):
     assert noisy.grad.isfinite().all()
 
 
-def test_without_the_package_the_settings_say_what_to_type_and_others_do_not_mind(place, monkeypatch):
+def test_without_the_package_the_settings_say_what_to_type_and_others_do_not_mind(
+    place, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "torch_pesq", None)
     judge = "--pretrain_perceptual_path=null"
     train.checked_settings(["hparams/enhance_mimic.yaml", judge])
@@ -74,12 +83,25 @@ def test_without_the_package_the_settings_say_what_to_type_and_others_do_not_min
         train.checked_settings(["hparams/enhance_mimic.yaml", judge, "--pesq_weight=0"])
 
 
-@pytest.mark.parametrize("stage, source", [("enhance_mimic", []), ("robust_asr", ["--pretrained_enhance_path=null"])])
+@pytest.mark.parametrize(
+    "stage, source", [("enhance_mimic", []), ("robust_asr", ["--pretrained_enhance_path=null"])]
+)
 def test_it_trains_beside_the_others(place, stage, source):
-    options = ["--pretrain_perceptual_path=null", "--pesq_weight=1", "--pesq_ratio=0.5", "--number_of_epochs=1"]
+    options = [
+        "--pretrain_perceptual_path=null",
+        "--pesq_weight=1",
+        "--pesq_ratio=0.5",
+        "--number_of_epochs=1",
+    ]
     assert run(stage, *options, *source) == 0
     log = (place / f"results/{stage}/1/train_log.txt").read_text(encoding="utf-8")
-    for word in ("train spectral: ", "train mimic: ", "train pesq_loss: ", "train pesq_loss_weight: ", "valid pesq_loss: "):
+    for word in (
+        "train spectral: ",
+        "train mimic: ",
+        "train pesq_loss: ",
+        "train pesq_loss_weight: ",
+        "valid pesq_loss: ",
+    ):
         assert word in log, log
 
 

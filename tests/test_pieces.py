@@ -61,8 +61,12 @@ def test_pieces_agree_with_the_whole_to_100_decibels(network, samples, kept):
     assert len(pieces) > 2 and len(np.concatenate(pieces)) == samples
     assert decibels(np.concatenate(pieces) - whole, whole) < -100
     with torch.inference_mode():
-        alone = np.concatenate([PiecewiseEnhancer(made).at_once(part) for part in np.split(signal, [20224])])
-    assert decibels(alone - whole, whole) > -40  # without the means of the whole this would not hold
+        alone = np.concatenate(
+            [PiecewiseEnhancer(made).at_once(part) for part in np.split(signal, [20224])]
+        )
+    assert (
+        decibels(alone - whole, whole) > -40
+    )  # without the means of the whole this would not hold
 
 
 def test_progress_adds_up_and_the_network_is_left_as_it_was(network):
@@ -75,18 +79,27 @@ def test_progress_adds_up_and_the_network_is_left_as_it_was(network):
 
 @pytest.mark.parametrize("samples", [0, 1, 200, 1600, 16001])
 def test_short_signals_keep_their_length(network, samples):
-    enhanced = np.concatenate(list(PiecewiseEnhancer(network_of(network[1])).stream(noisy(2)[:samples])))
+    enhanced = np.concatenate(
+        list(PiecewiseEnhancer(network_of(network[1])).stream(noisy(2)[:samples]))
+    )
     assert enhanced.shape == (samples,) and np.isfinite(enhanced).all()
 
 
-@pytest.mark.parametrize("rate, new_rate", [(48000, 16000), (44100, 16000), (16000, 44100), (8000, 16000), (16000, 16000)])
+@pytest.mark.parametrize(
+    "rate, new_rate",
+    [(48000, 16000), (44100, 16000), (16000, 44100), (8000, 16000), (16000, 16000)],
+)
 @pytest.mark.parametrize("samples", [1, 100, 4410, 50001])
 def test_resampling_a_stream_is_resampling_the_whole(rate, new_rate, samples):
     signal = noisy(4)[:samples]
     resampler = StreamResampler(rate, new_rate)
     found = np.concatenate(list(resampler.stream(np.array_split(signal, 7))))
-    whole = resample(torch.from_numpy(signal), rate, new_rate, **KAISER).numpy()  # its filters are in 32 bit, ours in 64
-    assert len(found) == resampler.length(samples) == len(whole) and np.abs(found - whole).max() < 2e-5
+    whole = resample(
+        torch.from_numpy(signal), rate, new_rate, **KAISER
+    ).numpy()  # its filters are in 32 bit, ours in 64
+    assert (
+        len(found) == resampler.length(samples) == len(whole) and np.abs(found - whole).max() < 2e-5
+    )
 
 
 def test_a_rate_without_common_divisor_is_refused_in_words():

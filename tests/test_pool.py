@@ -1,4 +1,5 @@
 """The pool scores beside the model, in order, and loses no more than the utterance that breaks it."""
+
 import os
 import platform
 import subprocess
@@ -31,7 +32,10 @@ def children():
 
 def test_equals_direct_calls_in_order_of_submission():
     rng = np.random.default_rng(0)
-    pairs = [(rng.standard_normal(16000 - 500 * i), rng.standard_normal(16000 - 500 * i)) for i in range(6)]
+    pairs = [
+        (rng.standard_normal(16000 - 500 * i), rng.standard_normal(16000 - 500 * i))
+        for i in range(6)
+    ]
     with MetricPool(["si_sdr"], jobs=2) as pool:
         for index, pair in enumerate(pairs):
             pool.submit(index, *pair, {"snr": 2.5})
@@ -39,7 +43,9 @@ def test_equals_direct_calls_in_order_of_submission():
         assert pool.collect() == []
     assert [r["id"] for r in records] == list(range(6))
     # sums of BLAS end in other last digits with another number of threads
-    assert [r["si_sdr"] for r in records] == pytest.approx([si_sdr(*pair) for pair in pairs], abs=1e-9)
+    assert [r["si_sdr"] for r in records] == pytest.approx(
+        [si_sdr(*pair) for pair in pairs], abs=1e-9
+    )
     assert all(r["snr"] == 2.5 and r["not_scored"] == {} for r in records)
 
 
@@ -51,7 +57,10 @@ def test_one_process_persists_and_has_no_torch():
     assert first[0]["torch"] == 0
 
 
-@pytest.mark.skipif((platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="other processors are left as they are")
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
+    reason="other processors are left as they are",
+)
 def test_workers_take_denormal_numbers_for_zero_and_the_main_process_does_not():
     tiny = np.full(8, 1e-160)
     with MetricPool({"product": bad.smallest}, jobs=1) as pool:
@@ -77,7 +86,9 @@ def test_takes_a_copy_at_submission():
         assert pool.collect()[0]["peak"] == 1
 
 
-@pytest.mark.parametrize("metric, reason", [(bad.killed_by_marker, "signal 9"), (bad.hanging_on_marker, "more than 1 s")])
+@pytest.mark.parametrize(
+    "metric, reason", [(bad.killed_by_marker, "signal 9"), (bad.hanging_on_marker, "more than 1 s")]
+)
 def test_broken_worker_costs_one_utterance(metric, reason):
     with MetricPool({"metric": metric, "peak": bad.peak}, jobs=2, timeout=1.0) as pool:
         records = submit_all(pool, [GOOD, GOOD, MARKED, GOOD, GOOD])
@@ -95,17 +106,27 @@ def test_worker_that_dies_idle_costs_nothing():
 
 
 def test_refusals_and_failures_are_told_by_metric():
-    with MetricPool({"si_sdr": si_sdr, "failing": bad.failing, "infinite": bad.infinite, "peak": bad.peak}, jobs=1) as pool:
+    with MetricPool(
+        {"si_sdr": si_sdr, "failing": bad.failing, "infinite": bad.infinite, "peak": bad.peak},
+        jobs=1,
+    ) as pool:
         pool.submit("silent", np.ones(8000), np.zeros(8000))
         (record,) = pool.collect()
-    assert record["peak"] == 1 and record["si_sdr"] is record["failing"] is record["infinite"] is None
+    assert (
+        record["peak"] == 1 and record["si_sdr"] is record["failing"] is record["infinite"] is None
+    )
     with pytest.raises(NotScored) as refusal:
         si_sdr(np.ones(8000), np.zeros(8000))
     assert record["not_scored"]["si_sdr"] == str(refusal.value)
-    assert "ZeroDivisionError" in record["not_scored"]["failing"] and "inf" in record["not_scored"]["infinite"]
+    assert (
+        "ZeroDivisionError" in record["not_scored"]["failing"]
+        and "inf" in record["not_scored"]["infinite"]
+    )
 
 
-@pytest.mark.parametrize("head_start", [0.0, 1.5])  # s: closed while workers start, and while they hang
+@pytest.mark.parametrize(
+    "head_start", [0.0, 1.5]
+)  # s: closed while workers start, and while they hang
 def test_close_is_prompt_and_leaves_no_process(head_start):
     pool = MetricPool({"metric": bad.hanging_on_marker}, jobs=2)
     for index in range(5):
@@ -136,7 +157,9 @@ print(int(pool.collect()[0]["pid"]), flush=True)
 @pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_worker_ends_with_its_main_process(end):
     script = SCRIPT.format(root=str(ROOT), tests=str(ROOT / "tests"), end=end)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30
+    )
     worker = int(done.stdout)
     deadline = time.monotonic() + 5
     while running(worker) and time.monotonic() < deadline:
@@ -160,5 +183,8 @@ def test_mistakes_are_told_at_the_border(monkeypatch):
     with MetricPool(["stoi"], jobs=1) as pool, pytest.raises(RecipeError, match="stoi"):
         pool.submit("a", GOOD, GOOD, {"stoi": 1})
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no worker can start
-    with MetricPool({"peak": bad.peak}, jobs=1) as pool, pytest.raises(RecipeError, match="did not start"):
+    with (
+        MetricPool({"peak": bad.peak}, jobs=1) as pool,
+        pytest.raises(RecipeError, match="did not start"),
+    ):
         submit_all(pool, [GOOD])

@@ -44,9 +44,13 @@ def test_onnx_agrees(enhancer, tmp_path):
 def test_the_spectrum_as_the_docs_write_it_gives_the_models_sound(enhancer):
     wav = 0.1 * torch.randn(2, 16011)
     window = torch.hamming_window(512)
-    spec = torch.stft(wav, 512, 256, 512, window, center=True, pad_mode="constant", return_complex=True)
+    spec = torch.stft(
+        wav, 512, 256, 512, window, center=True, pad_mode="constant", return_complex=True
+    )
     mask = MaskNetwork(enhancer)(torch.log1p(spec.abs()).transpose(1, 2))
-    found = torch.istft(spec * mask.transpose(1, 2), 512, 256, 512, window, center=True, length=wav.shape[1])
+    found = torch.istft(
+        spec * mask.transpose(1, 2), 512, 256, 512, window, center=True, length=wav.shape[1]
+    )
     assert (found - enhancer(wav)[0]).abs().max() < 1e-4
 
 

@@ -24,9 +24,15 @@ print(faults() - before)
 
 def page_faults(kept, **environment):
     """Pages that the system had to give for ten sums of 40 MB."""
-    outer = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))}
+    outer = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))
+    }
     code = COUNT.format(kept=kept)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**outer, **environment})
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**outer, **environment}
+    )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 

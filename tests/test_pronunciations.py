@@ -4,10 +4,10 @@ import csv
 import warnings
 
 import pytest
+from corpora import SENTENCES, shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import SENTENCES, shared_data
 from corpus import pronunciations
 from corpus.pronunciations import Lexicon, phone_set, read_lexicon
 from corpus.spelling import as_words, number_in_words, words_of
@@ -27,7 +27,10 @@ def spoken(word):
         ("There is , according to legend, gold.", "THERE IS ACCORDING TO LEGEND GOLD"),
         ("It\u2019s the boys' 'own' X-ray - isn't it?", "IT'S THE BOYS OWN X RAY ISN'T IT"),
         ("Caf\u00e9 R&D, 5% off", "CAFE R AND D FIVE PERCENT OFF"),
-        ("1,250 people, 3.14 and 007", "ONE THOUSAND TWO HUNDRED AND FIFTY PEOPLE THREE POINT ONE FOUR AND ZERO ZERO SEVEN"),
+        (
+            "1,250 people, 3.14 and 007",
+            "ONE THOUSAND TWO HUNDRED AND FIFTY PEOPLE THREE POINT ONE FOUR AND ZERO ZERO SEVEN",
+        ),
         ("The A9 in the U.S. today", "THE A NINE IN THE U S TODAY"),
         ("... -- !", ""),
     ],
@@ -130,12 +133,22 @@ def real_sentences():
     voicebank, speech = shared_data("voicebank_real"), shared_data("real_speech")
     if voicebank is None or speech is None:
         warnings.warn("no real transcripts at hand: a few sentences stand in")
-        return [*SENTENCES.values(), "Super-imposition of a number of bows.", "IT S all in the hair.", "RECEIV'D BY MA'AMSELLE"]
+        return [
+            *SENTENCES.values(),
+            "Super-imposition of a number of bows.",
+            "IT S all in the hair.",
+            "RECEIV'D BY MA'AMSELLE",
+        ]
     sentences = [path.read_text(encoding="utf-8") for path in voicebank.glob("t*txt/*.txt")]
     with open(speech / "manifest.csv", newline="", encoding="utf-8") as file:
         return sentences + [row["words"] for row in csv.DictReader(file)]
 
 
 def test_real_transcripts_resolve():
-    unknown = {word for sentence in real_sentences() for word in words_of(sentence) if not LEXICON.phones(word)}
+    unknown = {
+        word
+        for sentence in real_sentences()
+        for word in words_of(sentence)
+        if not LEXICON.phones(word)
+    }
     assert unknown == set()

@@ -1,4 +1,5 @@
 """Metrics against known values, at identity, across SNR, and on what cannot be scored."""
+
 import os
 from pathlib import Path
 
@@ -12,18 +13,45 @@ from scoring import composite, quality
 from scoring.quality import METRICS, NotScored
 
 RATE = 16000
-DATA = Path(os.environ.get("RECIPE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "voicebank_real"
+DATA = (
+    Path(os.environ.get("RECIPE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    / "voicebank_real"
+)
 # Noisy against clean. CSIG, CBAK, COVL: a frame-by-frame program in plain loops after the authors' own; PESQ and STOI:
 # their packages, called directly.
 KNOWN = {
-    "p232_002": {"pesq": 3.0598, "stoi": 96.954, "csig": 4.6630, "cbak": 3.3796, "covl": 3.8783, "si_sdr": 11.3203},
-    "p232_009": {"pesq": 1.8024, "stoi": 96.0926, "csig": 3.2124, "cbak": 2.5199, "covl": 2.4926, "si_sdr": 6.7676},
-    "p257_199": {"pesq": 1.1059, "stoi": 55.7781, "csig": 2.7837, "cbak": 1.3857, "covl": 1.8739, "si_sdr": -3.1215},
+    "p232_002": {
+        "pesq": 3.0598,
+        "stoi": 96.954,
+        "csig": 4.6630,
+        "cbak": 3.3796,
+        "covl": 3.8783,
+        "si_sdr": 11.3203,
+    },
+    "p232_009": {
+        "pesq": 1.8024,
+        "stoi": 96.0926,
+        "csig": 3.2124,
+        "cbak": 2.5199,
+        "covl": 2.4926,
+        "si_sdr": 6.7676,
+    },
+    "p257_199": {
+        "pesq": 1.1059,
+        "stoi": 55.7781,
+        "csig": 2.7837,
+        "cbak": 1.3857,
+        "covl": 1.8739,
+        "si_sdr": -3.1215,
+    },
 }
 
 
 def real(name):
-    return [soundfile.read(DATA / f"{kind}_testset_wav_16k" / f"{name}.wav")[0] for kind in ("noisy", "clean")]
+    return [
+        soundfile.read(DATA / f"{kind}_testset_wav_16k" / f"{name}.wav")[0]
+        for kind in ("noisy", "clean")
+    ]
 
 
 def speech_like(seconds=2.5):
@@ -50,7 +78,9 @@ def clean():
 
 def noisy(clean, snr, seed=1):
     """Add noise of the speech's own spectrum; white noise would leave the composite ratings at their floor."""
-    spectrum = np.abs(np.fft.rfft(clean)) * np.fft.rfft(np.random.default_rng(seed).standard_normal(len(clean)))
+    spectrum = np.abs(np.fft.rfft(clean)) * np.fft.rfft(
+        np.random.default_rng(seed).standard_normal(len(clean))
+    )
     noise = np.fft.irfft(spectrum, len(clean))
     return clean + noise * np.sqrt(np.mean(clean**2) / np.mean(noise**2)) * 10 ** (-snr / 20)
 
@@ -59,7 +89,9 @@ def noisy(clean, snr, seed=1):
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_values_of_real_pairs(name):
     pair = real(name)
-    assert {metric: METRICS[metric](*pair) for metric in KNOWN[name]} == pytest.approx(KNOWN[name], abs=2e-3)
+    assert {metric: METRICS[metric](*pair) for metric in KNOWN[name]} == pytest.approx(
+        KNOWN[name], abs=2e-3
+    )
 
 
 def test_identity(clean):
@@ -164,7 +196,12 @@ def test_lpc_equals_scipy(clean):
 def test_first_lags_are_those_of_the_inverse_fft(clean):
     power = composite.power_spectrum(composite.frames(clean, RATE))
     lags = power @ composite.lag_cosines(power.shape[1])
-    assert np.allclose(lags, np.fft.irfft(power)[:, : composite.LPC_ORDER + 1], rtol=0, atol=1e-13 * power.sum(axis=1).max())
+    assert np.allclose(
+        lags,
+        np.fft.irfft(power)[:, : composite.LPC_ORDER + 1],
+        rtol=0,
+        atol=1e-13 * power.sum(axis=1).max(),
+    )
 
 
 def test_local_peaks_by_hand():

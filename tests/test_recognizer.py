@@ -23,8 +23,15 @@ from training.recognizer import recognizer_from
 ROOT = Path(__file__).parent.parent
 PIECES = 24
 ENCODER = dict(
-    input_size=40, cnn_channels=[2, 2], rnn_layers=1, rnn_neurons=4, dnn_neurons=4, time_pooling=True, time_pooling_size=4,
-    rnn_class=LSTM, rnn_bidirectional=True,
+    input_size=40,
+    cnn_channels=[2, 2],
+    rnn_layers=1,
+    rnn_neurons=4,
+    dnn_neurons=4,
+    time_pooling=True,
+    time_pooling_size=4,
+    rnn_class=LSTM,
+    rnn_bidirectional=True,
 )
 SIZES = dict(hidden_size=4, attn_dim=4, channels=10, kernel_size=100)
 TEXT = ["THE CAT SAT ON THE MAT", "A DOG RAN TO THE BIG RED BARN", "BIRDS SING EVERY MORNING"] * 10
@@ -33,7 +40,13 @@ TEXT = ["THE CAT SAT ON THE MAT", "A DOG RAN TO THE BIG RED BARN", "BIRDS SING E
 def speechbrains_parts():
     """Encoder, embedding, decoder and two outputs, random, in the order of asr.ckpt."""
     decoder = AttentionalRNNDecoder(
-        rnn_type="gru", attn_type="location", num_layers=1, enc_dim=4, input_size=128, dropout=0.1, **SIZES
+        rnn_type="gru",
+        attn_type="location",
+        num_layers=1,
+        enc_dim=4,
+        input_size=128,
+        dropout=0.1,
+        **SIZES,
     )
     embedding = Embedding(num_embeddings=PIECES, embedding_dim=128)
     outputs = [Linear(input_size=4, n_neurons=PIECES) for _ in range(2)]
@@ -45,18 +58,33 @@ def write_folder(folder, settings="bos_index: 0\neos_index: 0\nblank_index: 0\n"
     torch.manual_seed(3)
     folder.mkdir()
     model = speechbrains_parts()
-    lm = RNNLM(PIECES, embedding_dim=6, dropout=0.0, rnn_layers=2, rnn_neurons=5, dnn_neurons=3, return_hidden=True).eval()
+    lm = RNNLM(
+        PIECES,
+        embedding_dim=6,
+        dropout=0.0,
+        rnn_layers=2,
+        rnn_neurons=5,
+        dnn_neurons=3,
+        return_hidden=True,
+    ).eval()
     torch.save(model.state_dict(), folder / "asr.ckpt")
     torch.save(lm.state_dict(), folder / "lm.ckpt")
     normalizer = InputNormalization(norm_type="global")
     normalizer(torch.randn(3, 20, 40) * 2 + 1, torch.ones(3))
     normalizer._save(folder / "normalizer.ckpt")
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXT), model_prefix=str(folder / "pieces"), vocab_size=PIECES, model_type="unigram",
-        bos_id=-1, eos_id=-1, minloglevel=2,
+        sentence_iterator=iter(TEXT),
+        model_prefix=str(folder / "pieces"),
+        vocab_size=PIECES,
+        model_type="unigram",
+        bos_id=-1,
+        eos_id=-1,
+        minloglevel=2,
     )
     (folder / "pieces.model").rename(folder / "tokenizer.ckpt")
-    (folder / "hyperparams.yaml").write_text(settings + "beam: !new:not.a.class\n    size: !ref <x>\n")
+    (folder / "hyperparams.yaml").write_text(
+        settings + "beam: !new:not.a.class\n    size: !ref <x>\n"
+    )
     return model, lm
 
 
@@ -65,10 +93,19 @@ def stage(**changes):
     modules = {
         "src_embedding": AcousticEncoder(**ENCODER),
         "ctc_output": Linear(input_size=4, n_neurons=PIECES),
-        "attention_decoder": AttentionDecoder(PIECES, 4, hidden_size=4, attention_size=4, channels=10, kernel_size=100),
+        "attention_decoder": AttentionDecoder(
+            PIECES, 4, hidden_size=4, attention_size=4, channels=10, kernel_size=100
+        ),
     }
     decoding = Decoding("attention_beam", beam_size=3, coverage_weight=1.5, lm_weight=0.15)
-    values = dict(modules=modules, decoding=decoding, output_neurons=PIECES, n_mels=40, features="fbank", sample_rate=16000)
+    values = dict(
+        modules=modules,
+        decoding=decoding,
+        output_neurons=PIECES,
+        n_mels=40,
+        features="fbank",
+        sample_rate=16000,
+    )
     return {**values, **changes}
 
 
@@ -77,19 +114,34 @@ def test_it_decodes_as_speechbrains_own_searcher(tmp_path):
     hparams = stage()
     tokens = recognizer_from(tmp_path / "asr").install(hparams)
     encoder = hparams["modules"]["src_embedding"].eval()
-    features = hparams["normalize"](hparams["compute_features"](torch.randn(2, 8000)), torch.ones(2))
+    features = hparams["normalize"](
+        hparams["compute_features"](torch.randn(2, 8000)), torch.ones(2)
+    )
     assert torch.allclose(encoder(features), model[0](features), atol=1e-5)
     scorers = [RNNLMScorer(lm, temperature=1.25), CoverageScorer(vocab_size=PIECES)]
     theirs = S2SRNNBeamSearcher(
-        embedding=model[1], decoder=model[2], linear=model[4], bos_index=0, eos_index=0, min_decode_ratio=0.0,
-        max_decode_ratio=1.0, beam_size=3, eos_threshold=10.0, using_max_attn_shift=True, max_attn_shift=240, temperature=1.25,
+        embedding=model[1],
+        decoder=model[2],
+        linear=model[4],
+        bos_index=0,
+        eos_index=0,
+        min_decode_ratio=0.0,
+        max_decode_ratio=1.0,
+        beam_size=3,
+        eos_threshold=10.0,
+        using_max_attn_shift=True,
+        max_attn_shift=240,
+        temperature=1.25,
         scorer=ScorerBuilder(full_scorers=scorers, weights={"rnnlm": 0.15, "coverage": 1.5}),
     )
     hparams["modules"]["attention_decoder"].eval()
     parts = {name: hparams["modules"][name] for name in ("ctc_output", "attention_decoder")}
     encoded = model[0](features)
     with torch.no_grad():
-        expected, found = theirs(encoded, torch.ones(2))[0], hparams["decoding"].build(tokens, PIECES, **parts)(encoded, torch.ones(2))
+        expected, found = (
+            theirs(encoded, torch.ones(2))[0],
+            hparams["decoding"].build(tokens, PIECES, **parts)(encoded, torch.ones(2)),
+        )
     assert found == expected
     assert tokens.decode(tokens.encode(TEXT[1])) == TEXT[1] and 0 not in tokens.encode(TEXT[1])
 
@@ -118,15 +170,41 @@ def test_a_stage_starts_from_it(tmp_path, monkeypatch):
     write_folder(tmp_path / "asr")
     (tmp_path / "models").symlink_to(ROOT / "models")
     monkeypatch.chdir(tmp_path)
-    options = [f"--output_neurons={PIECES}", "--pretrained_asr_path=asr", "--input_signal=noisy", "--beam_size=2"]
-    options += ["--frozen_models=[enhance_model, src_embedding]", "--unfrozen_models=[src_embedding]", "--unfreeze_epoch=4"]
+    options = [
+        f"--output_neurons={PIECES}",
+        "--pretrained_asr_path=asr",
+        "--input_signal=noisy",
+        "--beam_size=2",
+    ]
+    options += [
+        "--frozen_models=[enhance_model, src_embedding]",
+        "--unfrozen_models=[src_embedding]",
+        "--unfreeze_epoch=4",
+    ]
     yaml = str(ROOT / "hparams/robust_asr.yaml")
-    small = [*LEAN, "--number_of_epochs=1", *SMALL_NETWORK, "--test_metrics=[wer]", "--output_folder=out", "--augment_speeds=null"]
-    small += ["--enhance_channels=[4, 4]", "--enhance_dense=4", "--judge_rnn_neurons=4", "--judge_cnn_channels=[2, 2]"]
+    small = [
+        *LEAN,
+        "--number_of_epochs=1",
+        *SMALL_NETWORK,
+        "--test_metrics=[wer]",
+        "--output_folder=out",
+        "--augment_speeds=null",
+    ]
+    small += [
+        "--enhance_channels=[4, 4]",
+        "--enhance_dense=4",
+        "--judge_rnn_neurons=4",
+        "--judge_cnn_channels=[2, 2]",
+    ]
     assert main([yaml, *write_manifests(tmp_path), *options, *small]) == 0
-    given, left = torch.load(tmp_path / "asr/asr.ckpt"), torch.load(tmp_path / "out/src_embedding.ckpt")
+    given, left = (
+        torch.load(tmp_path / "asr/asr.ckpt"),
+        torch.load(tmp_path / "out/src_embedding.ckpt"),
+    )
     assert all(torch.equal(value, given[f"0.{key}"]) for key, value in left.items())
-    assert not torch.equal(torch.load(tmp_path / "out/attention_decoder.ckpt")["linear.w.weight"], given["4.w.weight"])
+    assert not torch.equal(
+        torch.load(tmp_path / "out/attention_decoder.ckpt")["linear.w.weight"], given["4.w.weight"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +213,10 @@ def test_a_stage_starts_from_it(tmp_path, monkeypatch):
         ({"output_neurons": 30}, f"Give --output_neurons={PIECES}"),
         ({"n_mels": 80}, "Give --n_mels=40"),
         ({"features": "log_spectrum"}, "Give --features=fbank"),
-        ({"modules": {"ctc_output": Linear(input_size=5, n_neurons=PIECES)}}, "another network than this one"),
+        (
+            {"modules": {"ctc_output": Linear(input_size=5, n_neurons=PIECES)}},
+            "another network than this one",
+        ),
     ],
 )
 def test_a_folder_of_another_shape_is_told(tmp_path, changes, words):

@@ -7,7 +7,15 @@ from speechbrain.nnet.RNN import AttentionalRNNDecoder
 from models import recurrence
 from models.recurrence import Decoder
 
-SIZES = dict(rnn_type="gru", attn_type="location", hidden_size=12, attn_dim=8, num_layers=1, enc_dim=6, input_size=5)
+SIZES = dict(
+    rnn_type="gru",
+    attn_type="location",
+    hidden_size=12,
+    attn_dim=8,
+    num_layers=1,
+    enc_dim=6,
+    input_size=5,
+)
 LENS = torch.tensor([1.0, 0.7, 0.3])
 
 
@@ -23,11 +31,16 @@ def pair(dropout):
 def learned(decoder, frames=19, tokens=7, dtype=None):
     """Outputs, attention, and the gradients of inputs and weights, with the same random numbers for all."""
     torch.manual_seed(1)
-    inputs, encoded = torch.randn(3, tokens, 5, requires_grad=True), torch.randn(3, frames, 6, requires_grad=True)
+    inputs, encoded = (
+        torch.randn(3, tokens, 5, requires_grad=True),
+        torch.randn(3, frames, 6, requires_grad=True),
+    )
     with torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None):
         outputs, attention = decoder(inputs, encoded, LENS)
     slope = torch.randn(outputs.shape)
-    slopes = torch.autograd.grad((outputs.float() * slope).sum(), [inputs, encoded, *decoder.parameters()])
+    slopes = torch.autograd.grad(
+        (outputs.float() * slope).sum(), [inputs, encoded, *decoder.parameters()]
+    )
     return outputs.detach(), attention.detach(), *slopes
 
 
@@ -51,7 +64,14 @@ def test_the_same_random_numbers_follow():
 def test_without_a_gradient_it_computes_the_same_in_the_memory_of_one_token(monkeypatch):
     _, ours = pair(0.0)
     kept = []
-    monkeypatch.setattr(recurrence, "gru", lambda *args, gru=recurrence.gru, **out: (kept.append(args[4].data_ptr()), gru(*args, **out)))
+    monkeypatch.setattr(
+        recurrence,
+        "gru",
+        lambda *args, gru=recurrence.gru, **out: (
+            kept.append(args[4].data_ptr()),
+            gru(*args, **out),
+        ),
+    )
     with torch.no_grad():
         given = ours(torch.ones(3, 7, 5), torch.ones(3, 19, 6), LENS)
     assert len(kept) == 7 and len(set(kept)) == 1
@@ -62,7 +82,11 @@ def test_without_a_gradient_it_computes_the_same_in_the_memory_of_one_token(monk
 
 def test_in_16_bit_the_loop_stays_in_32():
     theirs, ours = pair(0.0)
-    exact, short, ours_short = learned(theirs), learned(theirs, dtype=torch.bfloat16), learned(ours, dtype=torch.bfloat16)
+    exact, short, ours_short = (
+        learned(theirs),
+        learned(theirs, dtype=torch.bfloat16),
+        learned(ours, dtype=torch.bfloat16),
+    )
     assert (ours_short[1] - exact[1]).abs().max() < (short[1] - exact[1]).abs().max() < 0.1
     assert ours_short[0].dtype == short[0].dtype
 
@@ -76,5 +100,8 @@ def test_part_of_it_may_be_frozen():
         encoded = torch.ones(3, 19, 6, requires_grad=True)
         decoder(torch.ones(3, 7, 5), encoded, LENS)[0].square().sum().backward()
         slopes.append(encoded.grad)
-        assert decoder.attn.mlp_attn.weight.grad is None and decoder.rnn.rnn_cells[0].weight_ih.grad.any()
+        assert (
+            decoder.attn.mlp_attn.weight.grad is None
+            and decoder.rnn.rnn_cells[0].weight_ih.grad.any()
+        )
     torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-5)

@@ -23,14 +23,23 @@ loaded: for test - test loss: 1.0
 def reported(folder, tensorboard, figures, epochs=(1,)):
     """Events of epochs that a reporter, each time a new one as after a resume, has written."""
     torch.manual_seed(0)
-    predictions = {"noisy_wav": torch.rand(2, 16000), "clean_wav": torch.rand(2, 16000), "mask": torch.rand(2, 63, 257)}
+    predictions = {
+        "noisy_wav": torch.rand(2, 16000),
+        "clean_wav": torch.rand(2, 16000),
+        "mask": torch.rand(2, 63, 257),
+    }
     predictions |= {"enhanced_wav": torch.rand(2, 16000), "lens": torch.tensor([1.0, 0.5])}
     flow = type("Flow", (dict,), {"batch": SimpleNamespace(id=["a", "b"])})(predictions)
     for epoch in epochs:
         reporter = Reporter(folder, tensorboard, figures, 16000)
         reporter.choose(["a", "b"])
         reporter.look(flow)
-        reporter.report_epoch(epoch, 0.1, {"loss": 3.0 / epoch, "gradient_norm": 1.5, "lr": 0.1}, {"loss": 2.0, "pesq": 2.5})
+        reporter.report_epoch(
+            epoch,
+            0.1,
+            {"loss": 3.0 / epoch, "gradient_norm": 1.5, "lr": 0.1},
+            {"loss": 2.0, "pesq": 2.5},
+        )
         reporter.finish("run", folder / "gone.json")
     events = EventAccumulator(str(folder / "tensorboard"))
     return events.Reload() if (folder / "tensorboard").exists() else None
@@ -39,9 +48,16 @@ def reported(folder, tensorboard, figures, epochs=(1,)):
 def test_log_holds_scalars_sounds_and_pictures_and_a_resumed_run_goes_on(tmp_path):
     events = reported(tmp_path, True, True, epochs=(1, 2))
     tags = events.Tags()
-    assert {"loss/train", "loss/valid", "pesq/valid", "gradient_norm/train", "lr"} <= set(tags["scalars"])
-    assert [(event.step, event.value) for event in events.Scalars("loss/train")] == [(1, 3.0), (2, 1.5)]
-    assert set(tags["audio"]) == {f"{utt}/{panel}" for utt in "ab" for panel in ("noisy", "enhanced", "clean")}
+    assert {"loss/train", "loss/valid", "pesq/valid", "gradient_norm/train", "lr"} <= set(
+        tags["scalars"]
+    )
+    assert [(event.step, event.value) for event in events.Scalars("loss/train")] == [
+        (1, 3.0),
+        (2, 1.5),
+    ]
+    assert set(tags["audio"]) == {
+        f"{utt}/{panel}" for utt in "ab" for panel in ("noisy", "enhanced", "clean")
+    }
     assert set(tags["images"]) == {"spectrograms/a"}  # of the first one alone
     picture = matplotlib.image.imread(tmp_path / "figures/a.png")
     assert picture.shape[0] > 500 and picture.std() > 0.1
@@ -56,13 +72,23 @@ def test_each_can_be_off(tmp_path, tensorboard, figures):
 
 def test_panels_share_a_scale_and_their_axes_are_seconds_and_kilohertz():
     tone = np.sin(2 * np.pi * 2000 / 16000 * np.arange(16000)).astype(np.float32)
-    made = spectrogram_figure("a", {"noisy": tone, "enhanced": tone / 10, "clean": tone}, np.ones((63, 257)), 16000)
+    made = spectrogram_figure(
+        "a", {"noisy": tone, "enhanced": tone / 10, "clean": tone}, np.ones((63, 257)), 16000
+    )
     panels = [axes for axes in made.axes if axes.images and axes.get_ylabel() == "kHz"]
     assert [axes.get_title(loc="left") for axes in panels] == ["noisy", "enhanced", "clean", "mask"]
-    assert len({axes.images[0].get_clim() for axes in panels[:3]}) == 1 and panels[3].images[0].get_clim() == (0, 1)
-    assert panels[0].images[0].get_extent() == [0, 1.0, 0, 8.0] and panels[3].get_xlabel() == "time (s)"
+    assert len({axes.images[0].get_clim() for axes in panels[:3]}) == 1 and panels[3].images[
+        0
+    ].get_clim() == (0, 1)
+    assert (
+        panels[0].images[0].get_extent() == [0, 1.0, 0, 8.0]
+        and panels[3].get_xlabel() == "time (s)"
+    )
     level = decibels(tone)
-    assert abs(np.argmax(level[:, 60]) / 512 * 16 - 2) < 0.05 and abs(level.max() - decibels(tone / 10).max() - 20) < 0.1
+    assert (
+        abs(np.argmax(level[:, 60]) / 512 * 16 - 2) < 0.05
+        and abs(level.max() - decibels(tone / 10).max() - 20) < 0.1
+    )
 
 
 def test_curves_read_the_last_run_of_an_epoch(tmp_path):
@@ -74,7 +100,9 @@ def test_curves_read_the_last_run_of_an_epoch(tmp_path):
 
 def test_summary_groups_by_what_the_manifest_knows(tmp_path):
     (tmp_path / "log").write_text(LOG)
-    manifest = {f"u{i}": {"noise": "bus" if i % 2 else "cafe", "snr": [2.5, 17.5][i // 4]} for i in range(8)}
+    manifest = {
+        f"u{i}": {"noise": "bus" if i % 2 else "cafe", "snr": [2.5, 17.5][i // 4]} for i in range(8)
+    }
     (tmp_path / "test.json").write_text(json.dumps(manifest))
     records = [{"id": f"u{i}", "pesq": float(i), "not_scored": {}} for i in range(8)]
     groups = grouped(with_conditions(records, tmp_path / "test.json"), "snr")
@@ -82,4 +110,6 @@ def test_summary_groups_by_what_the_manifest_knows(tmp_path):
     made = summary_figure("run", tmp_path / "log", records, tmp_path / "test.json")
     assert sum("PESQ" in axes.get_title() for grid in made.subfigs for axes in grid.axes) == 3
     made.savefig(tmp_path / "summary.png")
-    assert len(summary_figure("run", tmp_path / "log", records, tmp_path / "none.json").subfigs) == 1
+    assert (
+        len(summary_figure("run", tmp_path / "log", records, tmp_path / "none.json").subfigs) == 1
+    )

@@ -52,7 +52,11 @@ def results(folder, *options):
     given = ["--plan", "plan.yaml", "--output_folder", "table", "--jobs", "2"]
     given += ["--set", f"mini_folder={folder}/mini", sizes, "number_of_epochs=1", *options]
     return subprocess.run(
-        [sys.executable, str(ROOT / "results.py"), *given], cwd=folder, capture_output=True, text=True, timeout=300
+        [sys.executable, str(ROOT / "results.py"), *given],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
 
@@ -72,29 +76,45 @@ def test_the_table_is_complete(folder):
     table = json.loads((folder / "table/table.json").read_text())
     noisy, mse = table["rows"]
     assert all(set(row["metrics"]["pesq"]["seeds"]) == {"1", "2"} for row in table["rows"])
-    assert all(minutes > 0 for minutes in mse["training_minutes"].values()) and len(mse["training_minutes"]) == 2
+    assert (
+        all(minutes > 0 for minutes in mse["training_minutes"].values())
+        and len(mse["training_minutes"]) == 2
+    )
     assert noisy["parameters_m"] < mse["parameters_m"]
     assert table["differences"][0]["metrics"]["pesq"]["low"] is not None
     text = (folder / "table/table.md").read_text()
-    assert (folder / "table/table.png").exists() and "| frozen, MSE | 2 |" in text and "results.py --plan plan.yaml" in text
+    assert (
+        (folder / "table/table.png").exists()
+        and "| frozen, MSE | 2 |" in text
+        and "results.py --plan plan.yaml" in text
+    )
 
 
 def test_the_recognizer_applied_without_training_is_the_one_that_was_trained(folder):
     for name in ("test", "averaged_valid"):
         adapted, applied = (
-            (folder / f"table/runs/{kind}_noisy/1/{name}_utterances.jsonl").read_text() for kind in ("adapted", "independent")
+            (folder / f"table/runs/{kind}_noisy/1/{name}_utterances.jsonl").read_text()
+            for kind in ("adapted", "independent")
         )
         assert adapted == applied
         records = [json.loads(line) for line in adapted.splitlines()]
         assert any(record["hypothesis"] for record in records)
-        assert all(("pesq" in record) == (name == "test") for record in records)  # validation by its own metrics
+        assert all(
+            ("pesq" in record) == (name == "test") for record in records
+        )  # validation by its own metrics
 
 
 def test_the_same_command_again_runs_nothing(folder):
     again = results(folder, "--dry_run")
-    assert again.returncode == 0 and "left: 0 runs" in again.stdout and "left " not in again.stdout, again.stdout
+    assert (
+        again.returncode == 0 and "left: 0 runs" in again.stdout and "left " not in again.stdout
+    ), again.stdout
 
 
 def test_mistakes_are_told_in_one_message(folder):
     done = results(folder, "oops")
-    assert done.returncode == 2 and "'oops' is not KEY=VALUE" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2
+        and "'oops' is not KEY=VALUE" in done.stderr
+        and "Traceback" not in done.stderr
+    )

@@ -46,7 +46,14 @@ def fake_training(tmp_path, monkeypatch):
 
 def a_run(tmp_path, name, *needs, seed=1, **overrides):
     place = str(tmp_path / name / str(seed))
-    return Run(name, seed, "enhance_mimic", place, tuple({"output_folder": place, **overrides}.items()), needs)
+    return Run(
+        name,
+        seed,
+        "enhance_mimic",
+        place,
+        tuple({"output_folder": place, **overrides}.items()),
+        needs,
+    )
 
 
 def carry_out(*runs, jobs=1):
@@ -91,7 +98,9 @@ def test_a_changed_command_starts_anew_with_all_that_needs_it(tmp_path):
 def test_changed_defaults_start_anew_and_are_named(tmp_path):
     run = a_run(tmp_path, "run", preset="mini")
     carry_out(run)
-    (run.folder / "hyperparams.yaml").write_text("mimic_ratio: 3.5\nunknown_now: 1\nlr_schedule: linear\n")
+    (run.folder / "hyperparams.yaml").write_text(
+        "mimic_ratio: 3.5\nunknown_now: 1\nlr_schedule: linear\n"
+    )
     write_record(run, yaml="of another day")
     _, said = carry_out(run)
     assert any("settings have changed: mimic_ratio 3.5 -> " in line for line in said)
@@ -111,9 +120,17 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path):
     bad = a_run(tmp_path, "bad", precision="bad")
     behind, other = a_run(tmp_path, "behind", bad), a_run(tmp_path, "other")
     well, said = carry_out(bad, behind, other)
-    assert not well and read_record(bad)["status"] == "failed" and read_record(other)["status"] == "finished"
-    assert any("bad seed 1: failed with exit code 1" in line and "the reason" in line for line in said)
-    assert any("behind seed 1: not started: it needs bad seed 1, which failed" in line for line in said)
+    assert (
+        not well
+        and read_record(bad)["status"] == "failed"
+        and read_record(other)["status"] == "finished"
+    )
+    assert any(
+        "bad seed 1: failed with exit code 1" in line and "the reason" in line for line in said
+    )
+    assert any(
+        "behind seed 1: not started: it needs bad seed 1, which failed" in line for line in said
+    )
     assert not behind.folder.exists()
 
 
@@ -122,7 +139,9 @@ def test_runs_side_by_side_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "cores", lambda: 6)
     runs = [a_run(tmp_path, f"run{i}", lr=1.0) for i in range(3)]
     assert carry_out(*runs, jobs=3)[0]
-    began, ended = ([(run.folder / name).stat().st_mtime for run in runs] for name in ("began", "cost.json"))
+    began, ended = (
+        [(run.folder / name).stat().st_mtime for run in runs] for name in ("began", "cost.json")
+    )
     assert max(began) < min(ended)
     assert (runs[0].folder / "output.txt").read_text() == "threads 2\n"
 
@@ -167,7 +186,9 @@ def test_estimates_come_from_what_is_most_alike(tmp_path):
     record = read_record(done)
     (done.folder / "run.json").write_text(json.dumps({**record, "minutes": 6.0}))
     like, unlike = a_run(tmp_path, "mimic"), a_run(tmp_path, "scored", number_of_epochs=0)
-    assert estimate(other_seed, minutes_spent([done])) == 6.0 == estimate(like, minutes_spent([done]))
+    assert (
+        estimate(other_seed, minutes_spent([done])) == 6.0 == estimate(like, minutes_spent([done]))
+    )
     assert estimate(unlike, minutes_spent([done])) is None
     assert minutes_left([other_seed, like, unlike], [done], jobs=2) == (6.0, 1)
 

@@ -23,7 +23,11 @@ def saved(path, **attributes):
 
 def test_inside_an_epoch_all_comes_back(tmp_path):
     seed_generators(7)
-    path = saved(tmp_path / "state.ckpt", terms={"loss": [torch.tensor(1.0), torch.tensor(2.0)]}, balance={"m": torch.tensor(0.1)})
+    path = saved(
+        tmp_path / "state.ckpt",
+        terms={"loss": [torch.tensor(1.0), torch.tensor(2.0)]},
+        balance={"m": torch.tensor(0.1)},
+    )
     expected = draws()
     state = RunState()
     state.load(path, end_of_epoch=False)
@@ -34,7 +38,12 @@ def test_inside_an_epoch_all_comes_back(tmp_path):
 
 
 def test_at_the_end_of_an_epoch_only_the_balance_does(tmp_path):
-    path = saved(tmp_path / "state.ckpt", terms={"loss": [torch.tensor(1.0)]}, balance={"m": 0.5}, train_stats={"loss": 1.0})
+    path = saved(
+        tmp_path / "state.ckpt",
+        terms={"loss": [torch.tensor(1.0)]},
+        balance={"m": 0.5},
+        train_stats={"loss": 1.0},
+    )
     state = RunState()
     state.load(path, end_of_epoch=True)
     state.begin("cpu")

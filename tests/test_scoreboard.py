@@ -1,4 +1,5 @@
 """Means, refusals, groups, files, and the same answer from several ranks as from one."""
+
 import json
 import math
 
@@ -13,8 +14,16 @@ from scoring.scoreboard import Scoreboard, gather_records
 def records(count=11):
     rng = np.random.default_rng(0)
     made = [
-        {"id": f"u{i:02}", "pesq": float(rng.uniform(1, 4)), "stoi": float(rng.uniform(50, 100)), "not_scored": {},
-         "snr": [2.5, 12.5][i % 2], "noise": ["bus", "cafe"][i % 2], "word_errors": i % 3, "words": 4 + i}
+        {
+            "id": f"u{i:02}",
+            "pesq": float(rng.uniform(1, 4)),
+            "stoi": float(rng.uniform(50, 100)),
+            "not_scored": {},
+            "snr": [2.5, 12.5][i % 2],
+            "noise": ["bus", "cafe"][i % 2],
+            "word_errors": i % 3,
+            "words": 4 + i,
+        }
         for i in range(count)
     ]
     made[3] |= {"pesq": None, "not_scored": {"pesq": "no speech found"}}
@@ -49,7 +58,9 @@ def test_repeated_utterances_count_once_and_halves_join():
     assert once.summary() == twice.summary()
     joined = board([{"id": "a", "pesq": 2.0}, {"id": "a", "word_errors": 1, "words": 2}])
     assert joined.summary() == {"pesq": 2.0, "wer": 50.0}
-    rescored = board([{"id": "a", "pesq": None, "not_scored": {"pesq": "slow"}}, {"id": "a", "pesq": 3.0}])
+    rescored = board(
+        [{"id": "a", "pesq": None, "not_scored": {"pesq": "slow"}}, {"id": "a", "pesq": 3.0}]
+    )
     assert not rescored.not_scored() and rescored.records[0]["not_scored"] == {}
 
 
@@ -66,7 +77,9 @@ def test_groups():
 
 
 def test_files_hold_everything(tmp_path):
-    made = board(records() + [{"id": "quiet", "reference": "", "word_errors": np.int64(1), "words": 0}])
+    made = board(
+        records() + [{"id": "quiet", "reference": "", "word_errors": np.int64(1), "words": 0}]
+    )
     made.write(tmp_path / "new" / "scores.jsonl")
     lines = (tmp_path / "new" / "scores.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == sorted(r["id"] for r in made.records)
@@ -74,7 +87,11 @@ def test_files_hold_everything(tmp_path):
     again.read(tmp_path / "new" / "scores.jsonl")
     assert again.summary() == made.summary()
     table = (tmp_path / "new" / "scores.txt").read_text()
-    assert "12 utterances" in table and "u03 (no speech found)" in table and "empty reference: 1: quiet" in table
+    assert (
+        "12 utterances" in table
+        and "u03 (no speech found)" in table
+        and "empty reference: 1: quiet" in table
+    )
     assert f"{made.summary()['pesq']:.3f}" in table
 
 
@@ -98,7 +115,9 @@ def test_gather_without_distributed():
 
 
 def rank_main(rank, world_size, store, out):
-    torch.distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=world_size)
+    torch.distributed.init_process_group(
+        "gloo", f"file://{store}", rank=rank, world_size=world_size
+    )
     mine = records()[rank::world_size]
     if rank == 1:
         mine = mine + records()[:1]  # as a sampler fills up the shorter rank

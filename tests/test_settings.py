@@ -34,8 +34,13 @@ def test_the_command_line_wins_over_the_preset():
 
 @pytest.mark.parametrize("stage", ["pretrain_perceptual", "enhance_mimic", "robust_asr"])
 def test_published_sizes_are_the_yamls_own(stage, tmp_path):
-    hparams = build(Path(STAGE).with_name(f"{stage}.yaml"), {"data_folder": "x", "output_folder": str(tmp_path)})
-    assert hparams["number_of_epochs"] == {"pretrain_perceptual": 20, "enhance_mimic": 50, "robust_asr": 30}[stage]
+    hparams = build(
+        Path(STAGE).with_name(f"{stage}.yaml"), {"data_folder": "x", "output_folder": str(tmp_path)}
+    )
+    assert (
+        hparams["number_of_epochs"]
+        == {"pretrain_perceptual": 20, "enhance_mimic": 50, "robust_asr": 30}[stage]
+    )
     count = sum(p.numel() for module in hparams["modules"].values() for p in module.parameters())
     assert count > 20e6
 
@@ -64,7 +69,9 @@ def test_only_what_is_needed_is_made():
 def test_auto_precision_is_what_the_processor_has(monkeypatch, has_bf16, expected):
     monkeypatch.setattr("training.precision.cpu_has_bf16", lambda: has_bf16)
     assert settings("--device=cpu")[0]["precision"] == expected
-    assert settings("--device=cpu", "--data_folder=x", "--precision=auto")[0]["precision"] == expected
+    assert (
+        settings("--device=cpu", "--data_folder=x", "--precision=auto")[0]["precision"] == expected
+    )
     assert "precision" not in settings("--device=cpu", "--data_folder=x")[0]
 
 
@@ -78,7 +85,9 @@ def test_no_key_is_the_beginning_of_an_option_of_speechbrain(stage):
     # argparse would take it for the option: --optimizer=adamw is lost in --optimizer_step_limit
     options = {field.name for field in dataclasses.fields(RunOptions)}
     keys = keys_of(Path(STAGE).with_name(f"{stage}.yaml"))
-    assert not [(key, name) for key in keys for name in options if name.startswith(key) and name != key]
+    assert not [
+        (key, name) for key in keys for name in options if name.startswith(key) and name != key
+    ]
 
 
 def test_refused_settings_leave_no_folder_and_take_none_away(tmp_path, capsys):

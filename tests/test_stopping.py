@@ -8,8 +8,8 @@ import time
 
 import psutil
 import pytest
-
 from tiny import ROOT, home
+
 from training.stopping import Stopped, Stopper
 
 
@@ -39,8 +39,15 @@ def test_no_worker_outlives_a_synthesis_that_is_stopped(tmp_path):
     here = os.getcwd()
     home(tmp_path)
     os.chdir(here)
-    command = [sys.executable, str(ROOT / "train.py"), "hparams/pretrain_perceptual.yaml", "--noprogressbar"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "hparams/pretrain_perceptual.yaml",
+        "--noprogressbar",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while not list(tmp_path.glob("mini_corpus/*/*.wav")):  # in the middle of the synthesis
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tiny import STAGES, home, run
 
 import train
 from benchmarks.kill_campaign import differences, figures
-from tiny import STAGES, home, run
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,9 @@ def signal_after(monkeypatch, method, count, number):
         ("robust_asr", "optimizers_step", 4, signal.SIGINT),
     ],
 )
-def test_stopped_and_resumed_is_as_undisturbed(reference, place, monkeypatch, stage, method, count, number):
+def test_stopped_and_resumed_is_as_undisturbed(
+    reference, place, monkeypatch, stage, method, count, number
+):
     without(place, stage)
     with monkeypatch.context() as patch:
         signal_after(patch, method, count, number)
@@ -105,17 +107,26 @@ def poison(monkeypatch, steps):
 def test_a_step_that_is_not_finite_leaves_no_trace(place, monkeypatch, precision):
     stage = "pretrain_perceptual"
     poison(monkeypatch, {2})
-    assert run(stage, "--output_folder=poisoned", f"--precision={precision}", "--noisy_share=0") == 0
+    assert (
+        run(stage, "--output_folder=poisoned", f"--precision={precision}", "--noisy_share=0") == 0
+    )
     log = (place / "poisoned/train_log.txt").read_text()
     assert "skipped_steps: 1" in log.splitlines()[0] and "skipped_steps" not in log.splitlines()[1]
     state = torch.load(place / "poisoned/src_embedding.ckpt")
-    assert any("running_mean" in key for key in state) and all(value.isfinite().all() for value in state.values())
+    assert any("running_mean" in key for key in state) and all(
+        value.isfinite().all() for value in state.values()
+    )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_patience_ends_with_the_utterances_named(place, monkeypatch, capsys, precision):
     poison(monkeypatch, None)
-    options = ["--output_folder=poisoned", f"--precision={precision}", "--nonfinite_patience=1", "--noisy_share=0"]
+    options = [
+        "--output_folder=poisoned",
+        f"--precision={precision}",
+        "--nonfinite_patience=1",
+        "--noisy_share=0",
+    ]
     assert run("pretrain_perceptual", *options) == 2
     told = capsys.readouterr().err
     names = [path.stem for path in (place / "mini_corpus/clean_trainset_28spk_wav_16k").iterdir()]
@@ -126,8 +137,18 @@ def test_loading_processes_change_no_number_of_a_resumed_run(place):
     options = ["--num_workers=1", "--dropout=0.3", "--lr_schedule=constant"]
     assert run("pretrain_perceptual", *options, "--output_folder=whole") == 0
     for epochs in (1, 2):
-        assert run("pretrain_perceptual", *options, "--output_folder=parts", f"--number_of_epochs={epochs}") == 0
-    whole, parts = ((place / folder / "train_log.txt").read_text().splitlines() for folder in ("whole", "parts"))
+        assert (
+            run(
+                "pretrain_perceptual",
+                *options,
+                "--output_folder=parts",
+                f"--number_of_epochs={epochs}",
+            )
+            == 0
+        )
+    whole, parts = (
+        (place / folder / "train_log.txt").read_text().splitlines() for folder in ("whole", "parts")
+    )
     assert whole[1].startswith("epoch: 2") and whole[1] in parts
 
 
@@ -136,8 +157,15 @@ def damaged_copy(place):
     folder = place / "results/pretrain_perceptual/1/manifests"
     entries = json.loads((folder / "train.json").read_text())
     names = list(entries)[:3]
-    sound, rate = soundfile.read(place / "mini_corpus" / entries[names[0]]["clean_wav"].split("}/")[1])
-    soundfile.write(place / "nan.wav", np.where(np.arange(sound.size) == 100, np.nan, sound), rate, subtype="FLOAT")
+    sound, rate = soundfile.read(
+        place / "mini_corpus" / entries[names[0]]["clean_wav"].split("}/")[1]
+    )
+    soundfile.write(
+        place / "nan.wav",
+        np.where(np.arange(sound.size) == 100, np.nan, sound),
+        rate,
+        subtype="FLOAT",
+    )
     data = (place / "mini_corpus" / entries[names[1]]["noisy_wav"].split("}/")[1]).read_bytes()
     (place / "cut.wav").write_bytes(data[: len(data) // 2])
     entries[names[0]]["clean_wav"] = str(place / "nan.wav")
@@ -158,7 +186,9 @@ def test_bad_sound_stops_or_is_left_out_and_counted(place, capsys, workers):
     lines = (place / "damaged/train_log.txt").read_text().splitlines()
     assert all("left_out: 3" in line for line in lines[:2])
     log = (place / "damaged/log.txt").read_text()
-    assert all(log.count(f"Left out: {name}") == 1 for name in names) and "not finite numbers" in log
+    assert (
+        all(log.count(f"Left out: {name}") == 1 for name in names) and "not finite numbers" in log
+    )
 
 
 def test_a_batch_of_nothing_but_bad_sound_is_passed_over(place):
@@ -191,4 +221,6 @@ def test_a_damaged_newest_checkpoint_is_passed_over(place):
     told = (place / "results/enhance_mimic/1/log.txt").read_text()
     assert f"{newest.name} is damaged (enhance_model.ckpt" in told
     after = log_of(place, "enhance_mimic").splitlines()
-    assert [line for line in after if line[:8] == "epoch: 2"] == [line for line in before if line[:8] == "epoch: 2"]
+    assert [line for line in after if line[:8] == "epoch: 2"] == [
+        line for line in before if line[:8] == "epoch: 2"
+    ]

@@ -12,7 +12,9 @@ WORDS = ["THE CAT SAT ON THE MAT", "A DOG RAN TO THE BIG RED BARN", "BIRDS SING 
 
 @pytest.fixture
 def manifest(tmp_path):
-    entries = {f"u{n}": {"words": text, "phones": "DH AH K AE T"} for n, text in enumerate(WORDS * 10)}
+    entries = {
+        f"u{n}": {"words": text, "phones": "DH AH K AE T"} for n, text in enumerate(WORDS * 10)
+    }
     (tmp_path / "train.json").write_text(json.dumps(entries))
     return tmp_path / "train.json"
 

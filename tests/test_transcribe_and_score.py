@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from pretrained import letters_model, speech_model
+from test_export import ATTENTION, HEARD, RECOGNIZER, WORDS_ONLY, trained
 
 from inference import score, transcribe
 from inference.command import carry_out
 from inference.foreign import is_foreign, load_foreign
-from pretrained import letters_model, speech_model
-from test_export import ATTENTION, HEARD, RECOGNIZER, WORDS_ONLY, trained
 
 
 @pytest.fixture(scope="module", params=["ctc", "attention"])
@@ -29,7 +29,10 @@ def folders(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("u1", "u2"):
         clean = rng.standard_normal(16000) * np.repeat(rng.uniform(0, 0.2, 16), 1000)
-        for kind, signal in (("clean", clean), ("noisy", clean + 0.01 * rng.standard_normal(16000))):
+        for kind, signal in (
+            ("clean", clean),
+            ("noisy", clean + 0.01 * rng.standard_normal(16000)),
+        ):
             (tmp_path / kind).mkdir(exist_ok=True)
             soundfile.write(tmp_path / kind / f"{name}.wav", signal, 16000)
         (tmp_path / "texts").mkdir(exist_ok=True)
@@ -44,11 +47,16 @@ def call(module, *arguments):
 
 def test_text_to_the_screen_and_to_files(model, folders, capsys):
     soundfile.write(folders / "noisy" / "tiny.flac", np.zeros((300, 2)), 8000)
-    assert call(transcribe, folders / "noisy", "--model", model, "--output", folders / "t.json") == 0
+    assert (
+        call(transcribe, folders / "noisy", "--model", model, "--output", folders / "t.json") == 0
+    )
     rows = json.loads((folders / "t.json").read_text())
     assert [row["file"].rsplit("/")[-1] for row in rows] == ["tiny.flac", "u1.wav", "u2.wav"]
     assert all(0 < row["confidence"] <= 1 for row in rows) and "u2.wav (" in capsys.readouterr().out
-    assert call(transcribe, folders / "noisy/u1.wav", "--model", model, "--output", folders / "t.csv") == 0
+    assert (
+        call(transcribe, folders / "noisy/u1.wav", "--model", model, "--output", folders / "t.csv")
+        == 0
+    )
     with open(folders / "t.csv", newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert row["text"] == rows[1]["text"] and float(row["confidence"]) == rows[1]["confidence"]
@@ -66,8 +74,20 @@ def test_long_signals_are_cut_where_it_is_quiet():
 
 def test_a_table_of_systems(model, folders, capsys):
     systems = [folders / "noisy", f"same={folders / 'clean'}"]
-    words = ["--transcripts", folders / "texts", "--model", model, "--jobs", 1, "--output", folders / "scores.jsonl"]
-    assert call(score, *systems, "--clean", folders / "clean", "--metrics", "stoi", "si_sdr", *words) == 0
+    words = [
+        "--transcripts",
+        folders / "texts",
+        "--model",
+        model,
+        "--jobs",
+        1,
+        "--output",
+        folders / "scores.jsonl",
+    ]
+    assert (
+        call(score, *systems, "--clean", folders / "clean", "--metrics", "stoi", "si_sdr", *words)
+        == 0
+    )
     head, noisy, same = capsys.readouterr().out.splitlines()[-3:]
     assert head.split()[:2] == ["system", "files"] and "SI-SDR" in head and "WER" in head
     assert noisy.startswith("noisy") and "150.00" in same
@@ -77,12 +97,26 @@ def test_a_table_of_systems(model, folders, capsys):
 
 def test_differences_are_paired(model, folders, capsys):
     systems = [folders / "noisy", f"same={folders / 'clean'}"]
-    words = ["--transcripts", folders / "texts", "--model", model, "--jobs", 1, "--against", "noisy"]
+    words = [
+        "--transcripts",
+        folders / "texts",
+        "--model",
+        model,
+        "--jobs",
+        1,
+        "--against",
+        "noisy",
+    ]
     assert call(score, *systems, "--clean", folders / "clean", "--metrics", "estoi", *words) == 0
     noisy, same, apart = [line.split("  ") for line in capsys.readouterr().out.splitlines()[-3:]]
-    value = {row[0]: [float(cell.split()[0]) for cell in row[1:] if "[" in cell] for row in (noisy, same, apart)}
+    value = {
+        row[0]: [float(cell.split()[0]) for cell in row[1:] if "[" in cell]
+        for row in (noisy, same, apart)
+    }
     assert len(value["noisy"]) == 3
-    for before, after, gain in zip(value["noisy"], value["same"], value["same - noisy"], strict=True):
+    for before, after, gain in zip(
+        value["noisy"], value["same"], value["same - noisy"], strict=True
+    ):
         assert gain == pytest.approx(after - before, abs=0.011)
     assert call(score, *systems, "--clean", folders / "clean", "--against", "nosy") == 2
     assert "--against nosy: not one of noisy, same" in capsys.readouterr().err
@@ -90,25 +124,68 @@ def test_differences_are_paired(model, folders, capsys):
 
 def test_a_recognizer_of_transformers_is_heard(folders, capsys):
     model = letters_model(folders / "letters")
-    words = ["--transcripts", folders / "texts", "--model", model, "--jobs", 1, "--output", folders / "scores.jsonl"]
-    assert call(score, folders / "noisy", "--clean", folders / "clean", "--metrics", "si_sdr", *words) == 0
+    words = [
+        "--transcripts",
+        folders / "texts",
+        "--model",
+        model,
+        "--jobs",
+        1,
+        "--output",
+        folders / "scores.jsonl",
+    ]
+    assert (
+        call(score, folders / "noisy", "--clean", folders / "clean", "--metrics", "si_sdr", *words)
+        == 0
+    )
     (row, _) = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
     expected = load_foreign(model)(folders / "noisy/u1.wav")
-    assert row["hypothesis"] == expected and row["reference"] == "A SAD BAD BEAD" and row["word_errors"] > 0
+    assert (
+        row["hypothesis"] == expected
+        and row["reference"] == "A SAD BAD BEAD"
+        and row["word_errors"] > 0
+    )
     judge = speech_model(folders / "no_letters")
-    assert call(score, folders / "noisy", "--clean", folders / "clean", "--transcripts", folders / "texts", "--model", judge) == 2
+    assert (
+        call(
+            score,
+            folders / "noisy",
+            "--clean",
+            folders / "clean",
+            "--transcripts",
+            folders / "texts",
+            "--model",
+            judge,
+        )
+        == 2
+    )
     assert "cannot load a recognizer from there" in capsys.readouterr().err
 
 
 def test_names_on_the_hub_are_told_from_folders(folders):
     assert is_foreign("openai/whisper-small.en") and is_foreign("UsefulSensors/moonshine-tiny")
-    assert not any(map(is_foreign, ("results/robust_asr/1", "../runs", "./runs", str(folders), "model")))
+    assert not any(
+        map(is_foreign, ("results/robust_asr/1", "../runs", "./runs", str(folders), "model"))
+    )
 
 
 def test_mistakes_are_told(folders, capsys):
-    assert call(score, folders / "noisy", "--clean", folders / "clean", "--transcripts", folders / "texts") == 2
+    assert (
+        call(
+            score,
+            folders / "noisy",
+            "--clean",
+            folders / "clean",
+            "--transcripts",
+            folders / "texts",
+        )
+        == 2
+    )
     (folders / "noisy/u2.wav").unlink()
-    assert call(score, folders / "noisy", "--clean", folders / "clean") == 2 and "u2" in capsys.readouterr().err
+    assert (
+        call(score, folders / "noisy", "--clean", folders / "clean") == 2
+        and "u2" in capsys.readouterr().err
+    )
     soundfile.write(folders / "noisy/u2.wav", np.zeros(40000), 16000)
     assert call(score, folders / "noisy", "--clean", folders / "clean") == 2
     assert "another utterance" in capsys.readouterr().err
@@ -117,4 +194,7 @@ def test_mistakes_are_told(folders, capsys):
 def test_an_enhancer_is_no_recognizer(folders, tmp_path_factory, capsys):
     folder = tmp_path_factory.mktemp("enhancer")
     trained(folder, "enhance_mimic", {})
-    assert call(transcribe, folders / "noisy", "--model", folder) == 2 and "no recognizer" in capsys.readouterr().err
+    assert (
+        call(transcribe, folders / "noisy", "--model", folder) == 2
+        and "no recognizer" in capsys.readouterr().err
+    )

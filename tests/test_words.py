@@ -1,4 +1,5 @@
 """Error rates by hand."""
+
 import math
 
 import pytest

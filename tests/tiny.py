@@ -8,7 +8,13 @@ import train
 ROOT = Path(__file__).parent.parent
 SIZES = "--mini_sizes={n_train: 8, n_valid: 2, n_test: 2}"
 SMALL = [SIZES, "--number_of_epochs=2", "--noprogressbar", "--precision=fp32", "--batch_seconds=6"]
-SMALL += ["--metric_jobs=1", "--enhanced_folder=null", "--figures=False", "--tensorboard=False", "--export=False"]
+SMALL += [
+    "--metric_jobs=1",
+    "--enhanced_folder=null",
+    "--figures=False",
+    "--tensorboard=False",
+    "--export=False",
+]
 WIDTHS = ["--cnn_channels=[2, 2]", "--rnn_neurons=8", "--dnn_neurons=8"]
 STAGES = {
     "pretrain_perceptual": WIDTHS,

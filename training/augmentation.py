@@ -15,7 +15,12 @@ class DropChunkAnywhere(DropChunk):
 
 
 def build_augmentation(
-    noise_manifest=None, speeds=None, drop_frequencies=False, drop_chunks=False, keep_original=False, sample_rate=16000
+    noise_manifest=None,
+    speeds=None,
+    drop_frequencies=False,
+    drop_chunks=False,
+    keep_original=False,
+    sample_rate=16000,
 ):
     """An Augmenter for waveforms [batch, samples], or None when all is off.
 
@@ -33,7 +38,11 @@ def build_augmentation(
     parts = []
     if noise_manifest:
         parts.append(
-            AddNoise(csv_file=None if noise_manifest == "white" else noise_manifest, snr_low=0, snr_high=15)
+            AddNoise(
+                csv_file=None if noise_manifest == "white" else noise_manifest,
+                snr_low=0,
+                snr_high=15,
+            )
         )
     if speeds:
         parts.append(SpeedPerturb(orig_freq=sample_rate, speeds=list(speeds)))
@@ -44,5 +53,8 @@ def build_augmentation(
     if not parts:
         return None
     return Augmenter(
-        concat_original=keep_original, min_augmentations=len(parts), max_augmentations=len(parts), augmentations=parts
+        concat_original=keep_original,
+        min_augmentations=len(parts),
+        max_augmentations=len(parts),
+        augmentations=parts,
     )

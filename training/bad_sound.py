@@ -27,9 +27,13 @@ def read_checked(path, shortest, longest):
     try:
         info = soundfile.info(str(path))
         if announces_more(info):
-            return BadSound(f"{path} is cut short: its header announces more samples than it holds"), None
+            return BadSound(
+                f"{path} is cut short: its header announces more samples than it holds"
+            ), None
         if not shortest <= info.duration <= longest:
-            return BadSound(f"{path} lasts {info.duration:.3f} s; accepted: {shortest:g} to {longest:g}"), None
+            return BadSound(
+                f"{path} lasts {info.duration:.3f} s; accepted: {shortest:g} to {longest:g}"
+            ), None
         signal, rate = read(path)
     except (soundfile.LibsndfileError, OSError) as problem:
         return BadSound(f"{path} cannot be read as sound: {problem}"), None
@@ -47,7 +51,11 @@ def problem_of(item):
         if isinstance(sound, BadSound):
             return f"{item['id']}: {sound}"
     noisy, clean = map(len, sounds)
-    return None if noisy == clean else f"{item['id']}: noisy has {noisy} samples, clean {clean}; they must be parallel"
+    return (
+        None
+        if noisy == clean
+        else f"{item['id']}: noisy has {noisy} samples, clean {clean}; they must be parallel"
+    )
 
 
 def padded_to(batch, multiple):

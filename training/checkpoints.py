@@ -39,7 +39,9 @@ class WholeCheckpointer(Checkpointer):
     def save_checkpoint(self, *args, **kwargs):
         """As in SpeechBrain; the checkpoint appears when complete."""
         self.sweep()
-        with explain_full_disk(self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep):
+        with explain_full_disk(
+            self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep
+        ):
             saved = super().save_checkpoint(*args, **kwargs)
         ddp_barrier()
         shown = None if saved is None else self.show(saved)
@@ -49,11 +51,15 @@ class WholeCheckpointer(Checkpointer):
     def show(self, saved):
         """Give a complete checkpoint its name."""
         visible = saved.path.with_name(saved.path.name[len(HIDDEN) :])
-        with explain_full_disk(self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep):
+        with explain_full_disk(
+            self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep
+        ):
             flush(saved.path)
             os.rename(saved.path, visible)
             flush_folder(visible.parent)
-        return Checkpoint(visible, saved.meta, {n: visible / p.name for n, p in saved.paramfiles.items()})
+        return Checkpoint(
+            visible, saved.meta, {n: visible / p.name for n, p in saved.paramfiles.items()}
+        )
 
     def sweep(self):
         """Remove what a killed save or deletion left behind."""
@@ -77,7 +83,9 @@ class WholeCheckpointer(Checkpointer):
             if reason:
                 aside = folder.with_name(DAMAGED + folder.name)
                 os.rename(folder, aside)
-                logger.warning("%s is damaged (%s): passed over, and renamed to %s", folder, reason, aside.name)
+                logger.warning(
+                    "%s is damaged (%s): passed over, and renamed to %s", folder, reason, aside.name
+                )
 
 
 def damage(folder):
@@ -91,8 +99,17 @@ def damage(folder):
             if is_archive and zipfile.ZipFile(file).testzip():
                 return f"{file.name} has a wrong checksum"
             if file.name == METAFNAME:
-                Checkpointer._construct_checkpoint_objects([pathlib.Path(folder)])[0].meta["unixtime"]
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as error:
+                Checkpointer._construct_checkpoint_objects([pathlib.Path(folder)])[0].meta[
+                    "unixtime"
+                ]
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            zipfile.BadZipFile,
+            yaml.YAMLError,
+        ) as error:
             return f"{file.name}: {error}"
     return None
 
@@ -116,12 +133,18 @@ def average(checkpoints, name):
 
     Averaging integers (BatchNorm's count of batches) would turn them into floats.
     """
-    states = [torch.load(c.paramfiles[name], map_location="cpu", weights_only=True) for c in checkpoints]
+    states = [
+        torch.load(c.paramfiles[name], map_location="cpu", weights_only=True) for c in checkpoints
+    ]
     newest = states[0]
     mean = {}
     for key, value in newest.items():
         exact = not value.is_floating_point()
-        mean[key] = value if exact else torch.stack([s[key].double() for s in states]).mean(dim=0).to(value.dtype)
+        mean[key] = (
+            value
+            if exact
+            else torch.stack([s[key].double() for s in states]).mean(dim=0).to(value.dtype)
+        )
     return mean
 
 
@@ -129,7 +152,9 @@ def save_whole(state, path):
     """``torch.save`` that is never seen half written."""
     path = pathlib.Path(path)
     aside = path.with_name(path.name + ".part")
-    with explain_full_disk(path.parent, lambda: size_of([state]), clean_up=lambda: aside.unlink(missing_ok=True)):
+    with explain_full_disk(
+        path.parent, lambda: size_of([state]), clean_up=lambda: aside.unlink(missing_ok=True)
+    ):
         with open(aside, "wb") as stream:
             torch.save(state, stream)
             stream.flush()

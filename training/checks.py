@@ -77,10 +77,18 @@ def check_taps(hparams):
     mimic = hparams["losses"].get("mimic")
     if mimic is None or not mimic.listed:
         return
-    judge, taps, weights = hparams["modules"][hparams["judge_name"]], hparams["mimic_taps"], hparams["mimic_tap_weights"]
+    judge, taps, weights = (
+        hparams["modules"][hparams["judge_name"]],
+        hparams["mimic_taps"],
+        hparams["mimic_tap_weights"],
+    )
     for name in taps:
         one_of("mimic_taps", name, judge.tap_names() if hasattr(judge, "tap_names") else taps)
-    numbers = weights is None or isinstance(weights, list) and all(isinstance(weight, Real) for weight in weights)
+    numbers = (
+        weights is None
+        or isinstance(weights, list)
+        and all(isinstance(weight, Real) for weight in weights)
+    )
     if not taps or not numbers or weights is not None and len(weights) != len(taps):
         raise RecipeError(
             f"mimic_tap_weights: {weights!r} for the {len(taps)} mimic_taps {', '.join(taps)}. Give one layer or more, and a number "

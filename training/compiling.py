@@ -19,7 +19,9 @@ def compile_networks(modules, names, mode, fullgraph, dynamic):
 
     unknown = sorted(set(names) - set(modules))
     if unknown:
-        raise RecipeError(f"--compile_module_keys: {', '.join(unknown)} not among {', '.join(modules)}.")
+        raise RecipeError(
+            f"--compile_module_keys: {', '.join(unknown)} not among {', '.join(modules)}."
+        )
     config.donated_buffer = False  # a balanced loss passes a network backwards more than once
     for name in names:
         modules[name].compile(mode=mode, fullgraph=fullgraph, dynamic=dynamic)

@@ -45,8 +45,14 @@ class Stopwatch:
 
 def peak_memory():
     """Most memory that this process has held so far (GB), that of the GPU apart; scoring processes do not count."""
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB on Linux
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9 if resource else float("nan")
+    unit = (
+        1 if sys.platform == "darwin" else 1024
+    )  # ru_maxrss is in bytes on macOS, in KiB on Linux
+    host = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+        if resource
+        else float("nan")
+    )
     gpu = torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
     return {"peak_memory_gb": round(host, 3), "peak_gpu_memory_gb": round(gpu, 3)}
 
@@ -60,5 +66,9 @@ def write_cost(brain, used):
         name: {"parameters": sum(p.numel() for p in module.parameters()), "used": name in used}
         for name, module in brain.modules.items()
     }
-    cost = {"training_seconds": round(brain.stopwatch.seconds, 2), **peak_memory(), "modules": modules}
+    cost = {
+        "training_seconds": round(brain.stopwatch.seconds, 2),
+        **peak_memory(),
+        "modules": modules,
+    }
     replace(Path(brain.hparams.output_folder) / "cost.json", json.dumps(cost, indent=1) + "\n")

@@ -45,7 +45,14 @@ def in_pieces(entries, seconds):
 
 
 def build_dataset(
-    annotation, data_root, tokens, sample_rate, sorting="original", smallest=None, longest=MAX_SECONDS, piece_seconds=None
+    annotation,
+    data_root,
+    tokens,
+    sample_rate,
+    sorting="original",
+    smallest=None,
+    longest=MAX_SECONDS,
+    piece_seconds=None,
 ):
     """A manifest (JSON) -> DynamicItemDataset with noisy_sig, clean_sig, tokens, words, phones and id."""
     dataset = DynamicItemDataset(in_pieces(read_manifest(annotation, data_root), piece_seconds))
@@ -56,13 +63,17 @@ def build_dataset(
             provides=f"{kind}_sig",
         )
     dataset.add_dynamic_item(
-        lambda text: torch.tensor(tokens.encode(text), dtype=torch.long), takes=tokens.field, provides="tokens"
+        lambda text: torch.tensor(tokens.encode(text), dtype=torch.long),
+        takes=tokens.field,
+        provides="tokens",
     )
     dataset.set_output_keys(["id", "noisy_sig", "clean_sig", "tokens", "words", "phones"])
     if sorting not in ORDERS:
         raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
     if sorting in ("ascending", "descending"):
-        dataset = dataset.filtered_sorted(sort_key="length", reverse=sorting == "descending", select_n=smallest)
+        dataset = dataset.filtered_sorted(
+            sort_key="length", reverse=sorting == "descending", select_n=smallest
+        )
     elif smallest:
         dataset = dataset.filtered_sorted(select_n=smallest)
     return dataset
@@ -71,10 +82,16 @@ def build_dataset(
 def tell_resampling(datasets, sample_rate, looked_at=20):
     """One line in the log where sound files have another rate (Hz) than the run; some of each dataset are looked at."""
     entries = [entry for dataset in datasets for entry in list(dataset.data.values())[:looked_at]]
-    rates = {rate_of(entry[key], sample_rate) for entry in entries for key in ("noisy_wav", "clean_wav")} - {sample_rate}
+    rates = {
+        rate_of(entry[key], sample_rate) for entry in entries for key in ("noisy_wav", "clean_wav")
+    } - {sample_rate}
     if rates:
         others = ", ".join(str(rate) for rate in sorted(rates))
-        logger.info("Sound files at %s Hz are resampled to %d Hz each time they are read", others, sample_rate)
+        logger.info(
+            "Sound files at %s Hz are resampled to %d Hz each time they are read",
+            others,
+            sample_rate,
+        )
 
 
 def rate_of(path, unknown):

@@ -15,7 +15,9 @@ from speechbrain.decoders.ctc import ctc_greedy_decode
 from errors import RecipeError
 
 KINDS = ("ctc_greedy", "ctc_beam", "attention_greedy", "attention_beam")
-FIRST_PRIVATE = 0xE000  # tokens as characters of Unicode's private area: the CTC searcher speaks text only
+FIRST_PRIVATE = (
+    0xE000  # tokens as characters of Unicode's private area: the CTC searcher speaks text only
+)
 
 
 def check_decoding(kind):
@@ -64,7 +66,10 @@ class Decoding:
         self.kind, self.beam_size, self.lm = kind, beam_size, lm
         self.weights = {"ctc": ctc_weight, "coverage": coverage_weight, "rnnlm": lm_weight}
         self.search = dict(
-            min_decode_ratio=0.0, max_decode_ratio=max_ratio, eos_threshold=eos_threshold, temperature=temperature
+            min_decode_ratio=0.0,
+            max_decode_ratio=max_ratio,
+            eos_threshold=eos_threshold,
+            temperature=temperature,
         )
         self.max_attention_shift = max_attention_shift
 
@@ -78,7 +83,11 @@ class Decoding:
         """Prediction of a network that the search calls -> the settings that make it do so."""
         if self.kind.startswith("ctc"):
             return {"ctc_log_probs": f"decoding_by={self.kind}"}
-        scored = {"ctc_log_probs": "beam_ctc_weight"} if self.kind == "attention_beam" and self.weights["ctc"] else {}
+        scored = (
+            {"ctc_log_probs": "beam_ctc_weight"}
+            if self.kind == "attention_beam" and self.weights["ctc"]
+            else {}
+        )
         return {"seq_log_probs": f"decoding_by={self.kind}", **scored}
 
     def build(self, tokens, n_outputs, ctc_output=None, attention_decoder=None):
@@ -91,7 +100,9 @@ class Decoding:
 
     def _ctc_beam(self, tokens, n_outputs):
         vocabulary = [chr(FIRST_PRIVATE + index) for index in range(n_outputs)]
-        searcher = CTCBeamSearcher(tokens.blank, vocabulary, beam_size=self.beam_size, space_token="")
+        searcher = CTCBeamSearcher(
+            tokens.blank, vocabulary, beam_size=self.beam_size, space_token=""
+        )
 
         def search(log_probs, lens):
             best = [hypotheses[0].text for hypotheses in searcher(log_probs, lens)]
@@ -103,7 +114,9 @@ class Decoding:
         parts = [attention_decoder.embedding, attention_decoder.decoder, attention_decoder.linear]
         ends = dict(bos_index=tokens.begin, eos_index=tokens.end)
         if self.kind == "attention_greedy":
-            searcher = S2SRNNGreedySearcher(*parts, **ends, min_decode_ratio=0.0, max_decode_ratio=1.0)
+            searcher = S2SRNNGreedySearcher(
+                *parts, **ends, min_decode_ratio=0.0, max_decode_ratio=1.0
+            )
         else:
             searcher = S2SRNNBeamSearcher(
                 *parts,
@@ -112,7 +125,9 @@ class Decoding:
                 beam_size=self.beam_size,
                 using_max_attn_shift=True,
                 max_attn_shift=self.max_attention_shift,
-                scorer=self._scorer(tokens, n_outputs, ctc_output, next(attention_decoder.parameters()).device),
+                scorer=self._scorer(
+                    tokens, n_outputs, ctc_output, next(attention_decoder.parameters()).device
+                ),
             )
         return lambda encoded, lens: searcher(encoded, lens)[0]
 
@@ -123,11 +138,19 @@ class Decoding:
                 "apart. Give --beam_ctc_weight=0."
             )
         makers = {
-            "ctc": lambda: CTCScorer(ctc_fc=ctc_output, blank_index=tokens.blank, eos_index=tokens.end),
+            "ctc": lambda: CTCScorer(
+                ctc_fc=ctc_output, blank_index=tokens.blank, eos_index=tokens.end
+            ),
             "coverage": lambda: CoverageScorer(vocab_size=n_outputs),
-            "rnnlm": lambda: RNNLMScorer(language_model=self.lm.to(device), temperature=self.search["temperature"]),
+            "rnnlm": lambda: RNNLMScorer(
+                language_model=self.lm.to(device), temperature=self.search["temperature"]
+            ),
         }
-        weights = {name: weight for name, weight in self.weights.items() if weight and (name != "rnnlm" or self.lm)}
+        weights = {
+            name: weight
+            for name, weight in self.weights.items()
+            if weight and (name != "rnnlm" or self.lm)
+        }
         if not weights:
             return None
         return ScorerBuilder(full_scorers=[makers[name]() for name in weights], weights=weights)

@@ -19,7 +19,10 @@ def explain_full_disk(folder, needed, clean_up=lambda: None):
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError and keeps the cause to itself
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # torch's own writer raises RuntimeError and keeps the cause to itself
         free, wanted = shutil.disk_usage(folder).free, needed()
         if getattr(error, "errno", None) not in NO_ROOM and free > wanted:
             raise
@@ -34,7 +37,9 @@ def explain_full_disk(folder, needed, clean_up=lambda: None):
 
 def size_of(values):
     """Bytes of all tensors in objects, among them the states of those that have a ``state_dict``."""
-    return sum(_bytes(value.state_dict() if hasattr(value, "state_dict") else value) for value in values)
+    return sum(
+        _bytes(value.state_dict() if hasattr(value, "state_dict") else value) for value in values
+    )
 
 
 def _bytes(value):

@@ -43,7 +43,10 @@ class Source:
         """Put the parameters into the module."""
         if self.path is None or not any(True for _ in module.parameters()):
             return
-        state = read_state(name, from_hub(name, self.path) if is_hub_name(self.path) else local_file(name, self.path))
+        state = read_state(
+            name,
+            from_hub(name, self.path) if is_hub_name(self.path) else local_file(name, self.path),
+        )
         if self.partly:
             own = module.state_dict()
             state = {key: v for key, v in state.items() if key in own and own[key].shape == v.shape}
@@ -65,8 +68,15 @@ def local_file(module, path):
 def is_hub_name(path):
     """Whether a path reads owner/name or owner/name/file.ckpt, and no folder of that owner is here."""
     parts = str(path).split("/")
-    repository = len(parts) == 2 and "." not in parts[1] or len(parts) == 3 and parts[2].endswith(".ckpt")
-    return repository and all(parts) and parts[0] not in (".", "..", "results") and not Path(parts[0]).exists()
+    repository = (
+        len(parts) == 2 and "." not in parts[1] or len(parts) == 3 and parts[2].endswith(".ckpt")
+    )
+    return (
+        repository
+        and all(parts)
+        and parts[0] not in (".", "..", "results")
+        and not Path(parts[0]).exists()
+    )
 
 
 def from_hub(module, path):
@@ -94,12 +104,17 @@ def read_state(name, path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise RecipeError(f"{name}: {path} is not a readable file of parameters ({error}).") from error
+        raise RecipeError(
+            f"{name}: {path} is not a readable file of parameters ({error})."
+        ) from error
 
 
 def hand_over(modules, folder):
     """Write each module's parameters where the next stage looks for them."""
     for name, module in modules.items():
-        state = {key: value.cpu() for key, value in getattr(module, "module", module).state_dict().items()}
+        state = {
+            key: value.cpu()
+            for key, value in getattr(module, "module", module).state_dict().items()
+        }
         if state:
             save_whole(state, Path(folder) / f"{name}.ckpt")

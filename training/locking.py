@@ -59,6 +59,8 @@ def description():
 def told(owner):
     """What the owner's file says, as text."""
     try:
-        return ", ".join(f"{key} {value}" for key, value in json.loads(owner.read_text(encoding="utf-8")).items())
+        return ", ".join(
+            f"{key} {value}" for key, value in json.loads(owner.read_text(encoding="utf-8")).items()
+        )
     except (OSError, ValueError, AttributeError):
         return "its running.json cannot be read"

@@ -18,7 +18,9 @@ def read_manifest(path, data_root=None):
     entries = load(path)
     problems = [problem for name, entry in entries.items() for problem in problems_of(name, entry)]
     if problems:
-        raise RecipeError(f"{path}: {len(problems)} problem(s):\n{listed(problems)}\nAccepted: {FORM}")
+        raise RecipeError(
+            f"{path}: {len(problems)} problem(s):\n{listed(problems)}\nAccepted: {FORM}"
+        )
     root = str(data_root or "")
     for entry in entries.values():
         for key in ("noisy_wav", "clean_wav"):
@@ -31,7 +33,9 @@ def load(path):
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Give the path of a manifest.") from error
+        raise RecipeError(
+            f"{path}: cannot be read ({error.strerror}). Give the path of a manifest."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: this is not JSON: {error}. Accepted: {FORM}") from error
     if not isinstance(entries, dict) or not entries:
@@ -44,10 +48,24 @@ def problems_of(name, entry):
     if not isinstance(entry, dict):
         return [f"{name}: {shown(entry)} is not an object"]
     reserved = [f"{name}: id is given by the manifest's key, leave it out"] if "id" in entry else []
-    texts = [f"{name}: {key} is {shown(entry.get(key))}, not text" for key in TEXTS if not is_text(entry.get(key))]
+    texts = [
+        f"{name}: {key} is {shown(entry.get(key))}, not text"
+        for key in TEXTS
+        if not is_text(entry.get(key))
+    ]
     length = entry.get("length")
-    number = isinstance(length, (int, float)) and not isinstance(length, bool) and 0 < length < math.inf
-    return reserved + texts + ([] if number else [f"{name}: length is {shown(length)}, not a number of seconds above 0"])
+    number = (
+        isinstance(length, (int, float)) and not isinstance(length, bool) and 0 < length < math.inf
+    )
+    return (
+        reserved
+        + texts
+        + (
+            []
+            if number
+            else [f"{name}: length is {shown(length)}, not a number of seconds above 0"]
+        )
+    )
 
 
 def is_text(value):

@@ -27,7 +27,10 @@ class Memory:
         samples: on a CPU each new shape costs as much time as the network.
         """
         counts = (lens * signals.shape[1]).round().long().tolist()
-        outputs = [self._one(i, signal[:count], compute, multiple) for i, signal, count in zip(ids, signals, counts)]
+        outputs = [
+            self._one(i, signal[:count], compute, multiple)
+            for i, signal, count in zip(ids, signals, counts)
+        ]
         padded = pad_sequence([output.to(signals.device) for output in outputs], batch_first=True)
         return torch.nn.functional.pad(padded, (0, signals.shape[1] - padded.shape[1]))
 

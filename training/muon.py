@@ -10,7 +10,11 @@ convolution kernels, and computes in 16 bit.
 import torch
 
 STEPS = 5
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the blog post: singular values from .01 up come near 1 in five steps
+COEFFICIENTS = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # of the blog post: singular values from .01 up come near 1 in five steps
 SCALE = 0.2  # root mean square of AdamW's steps, as arXiv:2502.16982 measured it
 SMALLEST = 1e-7  # norm of a momentum; what is smaller is noise of rounding, and takes shorter steps
 
@@ -64,10 +68,14 @@ class Muon(torch.optim.AdamW):
             if parameter.grad is not None:
                 shapes.setdefault(matrix_shape(parameter), []).append(parameter)
         for (rows, columns), parameters in shapes.items():
-            momenta = torch.stack([self.momentum(p, group["momentum"]).reshape(rows, columns) for p in parameters])
+            momenta = torch.stack(
+                [self.momentum(p, group["momentum"]).reshape(rows, columns) for p in parameters]
+            )
             length = group["lr"] * SCALE * max(rows, columns) ** 0.5
             for parameter, step in zip(parameters, orthogonalised(momenta)):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(step.reshape(parameter.shape), alpha=-length)
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(
+                    step.reshape(parameter.shape), alpha=-length
+                )
 
     def momentum(self, parameter, share):
         """Nesterov's: the mean of past gradients, as it will be after one more of this gradient."""
@@ -84,7 +92,11 @@ def grouped(modules, muon_models):
 
     A single list where there is no such module, which makes the checkpoints those of a plain optimizer.
     """
-    parameters = [(p, name in muon_models and p.ndim > 1) for name, module in modules.items() for p in module.parameters()]
+    parameters = [
+        (p, name in muon_models and p.ndim > 1)
+        for name, module in modules.items()
+        for p in module.parameters()
+    ]
     matrices = [p for p, by_muon in parameters if by_muon]
     others = [p for p, by_muon in parameters if not by_muon]
     return [{"params": others}, {"params": matrices, "muon": True}] if matrices else others

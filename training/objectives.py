@@ -23,7 +23,14 @@ class Objective:
     """
 
     def __init__(
-        self, function, reads, weight=1.0, balance_against=None, gradient_ratio=None, at=None, last_epoch=None
+        self,
+        function,
+        reads,
+        weight=1.0,
+        balance_against=None,
+        gradient_ratio=None,
+        at=None,
+        last_epoch=None,
     ):
         self.function, self.reads, self.weight = function, reads, weight
         self.balance_against, self.gradient_ratio, self.at = balance_against, gradient_ratio, at
@@ -36,4 +43,6 @@ class Objective:
 
     def trains(self, epoch):
         """Whether it counts in the total of an epoch."""
-        return bool(self.weight) and not (self.last_epoch is not None and epoch is not None and epoch > self.last_epoch)
+        return bool(self.weight) and not (
+            self.last_epoch is not None and epoch is not None and epoch > self.last_epoch
+        )

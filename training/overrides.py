@@ -18,7 +18,14 @@ ABOVE_ZERO = {
     "max_grad_norm",
 }  # fmt: skip
 FROM_ZERO = {"remix", "ctc_weight", "seq_weight", "enhance_weight", "mimic_weight", "pesq_weight"}
-SHARES = {"noisy_share", "observation_share", "dropout", "enhance_dropout", "judge_dropout", "label_smoothing"}  # 0 to 1
+SHARES = {
+    "noisy_share",
+    "observation_share",
+    "dropout",
+    "enhance_dropout",
+    "judge_dropout",
+    "label_smoothing",
+}  # 0 to 1
 # Keys that have a value in some YAML file and may be null all the same.
 NULL_TOO = {
     "select_by", "augment_noise", "enhanced_folder",
@@ -50,8 +57,17 @@ def checked_value(key, value, default):
     elif key in COUNTS or key in ABOVE_ZERO | FROM_ZERO | SHARES or isinstance(default, Real):
         check_number(key, value)
     elif isinstance(default, str) or key.endswith(TEXT_ENDINGS):
-        quoted = "" if isinstance(value, (list, dict)) else f"; text in quotes, --{key}=\"'{value}'\", if it is meant so"
-        refuse_unless(isinstance(value, str), key, value, f"text, such as {default if isinstance(default, str) else key}{quoted}")
+        quoted = (
+            ""
+            if isinstance(value, (list, dict))
+            else f"; text in quotes, --{key}=\"'{value}'\", if it is meant so"
+        )
+        refuse_unless(
+            isinstance(value, str),
+            key,
+            value,
+            f"text, such as {default if isinstance(default, str) else key}{quoted}",
+        )
     else:
         refuse_unless(not isinstance(value, dict), key, value, "one value")
     return value
@@ -61,7 +77,12 @@ def check_number(key, value):
     """A finite number in the range of its key."""
     number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if key in COUNTS:
-        refuse_unless(number and isinstance(value, int) and value >= COUNTS[key], key, value, f"whole numbers from {COUNTS[key]} on")
+        refuse_unless(
+            number and isinstance(value, int) and value >= COUNTS[key],
+            key,
+            value,
+            f"whole numbers from {COUNTS[key]} on",
+        )
     elif key in ABOVE_ZERO:
         refuse_unless(number and value > 0, key, value, "numbers above 0")
     elif key in FROM_ZERO:
@@ -77,18 +98,33 @@ def checked_list(key, value, default):
     values = value if isinstance(value, list) else [value]
     of_numbers = bool(default) and isinstance(default[0], Real)
     for element in values:
-        fits = isinstance(element, int) and not isinstance(element, bool) and element > 0 if of_numbers else isinstance(element, str)
+        fits = (
+            isinstance(element, int) and not isinstance(element, bool) and element > 0
+            if of_numbers
+            else isinstance(element, str)
+        )
         wanted = "whole numbers above 0" if of_numbers else "names"
-        refuse_unless(fits, key, value, f"a list of {wanted}, such as [{', '.join(map(str, default)) or 'a, b'}]")
+        refuse_unless(
+            fits,
+            key,
+            value,
+            f"a list of {wanted}, such as [{', '.join(map(str, default)) or 'a, b'}]",
+        )
     return values
 
 
 def checked_mapping(key, value, default):
     """A mapping of plain values may be overridden in part; what the YAML file builds may not."""
     if is_tagged(default) or not all(isinstance(part, (Real, str)) for part in default.values()):
-        raise RecipeError(f"--{key} is built by the YAML file and is no value to override. Override the keys that it refers to.")
-    fits = isinstance(value, dict) and all(part in default and isinstance(n, int) for part, n in value.items())
-    refuse_unless(fits, key, value, f"whole numbers for {', '.join(default)}, as {{{next(iter(default))}: 1}}")
+        raise RecipeError(
+            f"--{key} is built by the YAML file and is no value to override. Override the keys that it refers to."
+        )
+    fits = isinstance(value, dict) and all(
+        part in default and isinstance(n, int) for part, n in value.items()
+    )
+    refuse_unless(
+        fits, key, value, f"whole numbers for {', '.join(default)}, as {{{next(iter(default))}: 1}}"
+    )
     return value
 
 

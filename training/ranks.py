@@ -21,7 +21,9 @@ def start(run_opts):
     """
     if get_local_rank() is not None and (run_opts.device == "cpu" or not torch.cuda.is_available()):
         given = run_opts.overridden_args | {"distributed_backend", "device"}
-        run_opts = replace(run_opts, distributed_backend="gloo", device="cpu", overridden_args=given)
+        run_opts = replace(
+            run_opts, distributed_backend="gloo", device="cpu", overridden_args=given
+        )
     ddp_init_group(run_opts)
     return run_opts
 
@@ -56,7 +58,9 @@ def gather(value):
 def gather_terms(terms):
     """Dict name -> list of scalar tensors, of each rank -> one dict with the lists of all ranks joined."""
     joined = {}
-    for part in gather({name: [float(value) for value in values] for name, values in terms.items()}):
+    for part in gather(
+        {name: [float(value) for value in values] for name, values in terms.items()}
+    ):
         for name, values in part.items():
             joined.setdefault(name, []).extend(torch.tensor(value) for value in values)
     return joined
@@ -79,7 +83,9 @@ class Agreement:
             self.work.wait()
             found = int(self.number)
         self.number.fill_(number)
-        self.work = torch.distributed.all_reduce(self.number, torch.distributed.ReduceOp.MAX, self.group, async_op=True)
+        self.work = torch.distributed.all_reduce(
+            self.number, torch.distributed.ReduceOp.MAX, self.group, async_op=True
+        )
         return found
 
 
@@ -157,8 +163,12 @@ class Ranked:
     def _wrap_distributed(self):
         """As SpeechBrain, but for what always is frozen, and on the CPU too."""
         for name, module in self.modules.items() if self.distributed_launch else ():
-            if not self.is_always_frozen(name) and any(p.requires_grad for p in module.parameters()):
-                partly = self.find_unused_parameters or name == self.hparams.judge_name  # its taps leave out the end
+            if not self.is_always_frozen(name) and any(
+                p.requires_grad for p in module.parameters()
+            ):
+                partly = (
+                    self.find_unused_parameters or name == self.hparams.judge_name
+                )  # its taps leave out the end
                 self.modules[name] = parallel(module, self.device, partly)
 
     def _train_loader_specifics(self, dataset, options):

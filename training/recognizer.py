@@ -22,7 +22,15 @@ from training.tokens import FolderPieces
 logger = logging.getLogger(__name__)
 
 # What a folder means that does not say otherwise: SpeechBrain's filter bank, and one token for begin, end and blank.
-USUAL = {"n_fft": 400, "win_length": 25, "hop_length": 10, "n_mels": 40, "bos_index": 0, "eos_index": 0, "blank_index": 0}
+USUAL = {
+    "n_fft": 400,
+    "win_length": 25,
+    "hop_length": 10,
+    "n_mels": 40,
+    "bos_index": 0,
+    "eos_index": 0,
+    "blank_index": 0,
+}
 PARTS = ("src_embedding", "ctc_output", "attention_decoder")
 
 
@@ -60,11 +68,16 @@ class PretrainedRecognizer:
     def install(self, hparams):
         """Load the networks; replace features, normalisation and language model of ``hparams``. Returns the tokens."""
         said = self.settings()
-        pieces, normalize = sentencepiece.SentencePieceProcessor(), InputNormalization(norm_type="global")
+        pieces, normalize = (
+            sentencepiece.SentencePieceProcessor(),
+            InputNormalization(norm_type="global"),
+        )
         self.load_small_parts({"tokenizer": pieces, "normalizer": normalize})
         check_sizes(hparams, pieces.vocab_size(), said["n_mels"])
         self.load_networks(hparams["modules"])
-        hparams["normalize"] = normalize.eval()  # its statistics are as much a part of the network as the weights
+        hparams["normalize"] = (
+            normalize.eval()
+        )  # its statistics are as much a part of the network as the weights
         frames = {key: said[key] for key in ("n_fft", "win_length", "hop_length", "n_mels")}
         hparams["compute_features"] = Features("fbank", hparams["sample_rate"], **frames)
         hparams["decoding"].lm = self.language_model()
@@ -74,9 +87,14 @@ class PretrainedRecognizer:
         """The plain values of ``hyperparams.yaml`` that matter here; nothing in it is executed."""
         if not self.has("hyperparams.yaml"):
             return dict(USUAL)
-        text = fetched("pretrained_asr_path", self.source, "hyperparams.yaml").read_text(encoding="utf-8")
+        text = fetched("pretrained_asr_path", self.source, "hyperparams.yaml").read_text(
+            encoding="utf-8"
+        )
         said = ruamel.yaml.YAML().load(text)
-        return {key: said[key] if isinstance(said.get(key), (int, float)) else usual for key, usual in USUAL.items()}
+        return {
+            key: said[key] if isinstance(said.get(key), (int, float)) else usual
+            for key, usual in USUAL.items()
+        }
 
     def has(self, file):
         """Whether the folder has a file; a repository on the hub is taken to."""
@@ -84,7 +102,10 @@ class PretrainedRecognizer:
 
     def load_small_parts(self, loadables):
         """Tokenizer and statistics, each by SpeechBrain's own hook for it."""
-        paths = {name: str(fetched("pretrained_asr_path", self.source, f"{name}.ckpt")) for name in loadables}
+        paths = {
+            name: str(fetched("pretrained_asr_path", self.source, f"{name}.ckpt"))
+            for name in loadables
+        }
         pretrainer = Pretrainer(loadables=loadables, paths=paths)
         pretrainer.collect_files()
         pretrainer.load_collected()
@@ -109,7 +130,11 @@ class PretrainedRecognizer:
         """The RNN language model of the folder, or None where it has none."""
         if not self.has("lm.ckpt"):
             return None
-        return language_model_of(read_state("pretrained_asr_path", fetched("pretrained_asr_path", self.source, "lm.ckpt")))
+        return language_model_of(
+            read_state(
+                "pretrained_asr_path", fetched("pretrained_asr_path", self.source, "lm.ckpt")
+            )
+        )
 
 
 def split_by_part(state):
@@ -134,7 +159,11 @@ def language_model_of(state):
     try:
         outputs, width = state["embedding.Embedding.weight"].shape
         layers = [key for key in state if key.startswith("rnn.rnn.weight_hh_l")]
-        blocks = [value.shape[0] for key, value in state.items() if key.startswith("dnn.linear") and value.dim() == 2]
+        blocks = [
+            value.shape[0]
+            for key, value in state.items()
+            if key.startswith("dnn.linear") and value.dim() == 2
+        ]
         model = RNNLM(
             output_neurons=outputs,
             embedding_dim=width,
@@ -147,7 +176,9 @@ def language_model_of(state):
         )
         model.load_state_dict(state)
     except (KeyError, IndexError, RuntimeError) as error:
-        raise RecipeError(f"pretrained_asr_path: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}") from error
+        raise RecipeError(
+            f"pretrained_asr_path: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}"
+        ) from error
     return model.eval().requires_grad_(False)
 
 
@@ -155,6 +186,10 @@ def check_sizes(hparams, pieces, n_mels):
     """RecipeError where the outputs or features of the stage are others than those of the folder."""
     for key, wanted in (("output_neurons", pieces), ("n_mels", n_mels)):
         if hparams[key] != wanted:
-            raise RecipeError(f"{key}: {hparams[key]}, but the pretrained recognizer has {wanted}. Give --{key}={wanted}.")
+            raise RecipeError(
+                f"{key}: {hparams[key]}, but the pretrained recognizer has {wanted}. Give --{key}={wanted}."
+            )
     if hparams["features"] != "fbank":
-        raise RecipeError(f"features: {hparams['features']}, but the pretrained recognizer hears fbank. Give --features=fbank.")
+        raise RecipeError(
+            f"features: {hparams['features']}, but the pretrained recognizer hears fbank. Give --features=fbank."
+        )

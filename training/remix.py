@@ -31,6 +31,8 @@ def remix(noisy, clean, lens, gain, seed):
     starts = (torch.rand(batch, generator=draw).to(noisy.device) * counts).long()
     gains = 10 ** (gain * (2 * torch.rand(batch, generator=draw) - 1) / 20)
     time = torch.arange(samples, device=noisy.device)
-    taken = (time + starts[givers].unsqueeze(1)) % counts[givers].unsqueeze(1)  # samples of the givers' noises
+    taken = (time + starts[givers].unsqueeze(1)) % counts[givers].unsqueeze(
+        1
+    )  # samples of the givers' noises
     noise = (noisy - clean)[givers].gather(1, taken) * gains.to(noisy).unsqueeze(1)
     return clean + noise * (time < counts.unsqueeze(1))

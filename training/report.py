@@ -12,7 +12,10 @@ from corpus.audio import write_text
 
 logger = logging.getLogger(__name__)
 
-SCORED = {"test": "test", "valid": "averaged_valid"}  # set that is scored at the end -> how its files begin
+SCORED = {
+    "test": "test",
+    "valid": "averaged_valid",
+}  # set that is scored at the end -> how its files begin
 
 
 def means(terms):
@@ -38,16 +41,38 @@ def quieten():
 
 def log_plan(brain):
     """One line a module: how many parameters, trained or frozen; their sum; then losses."""
-    counts = {name: sum(p.numel() for p in module.parameters()) for name, module in brain.modules.items()}
+    counts = {
+        name: sum(p.numel() for p in module.parameters()) for name, module in brain.modules.items()
+    }
     for name, count in counts.items():
         frozen = brain.is_frozen(name, 1)
-        later = f", trains from epoch {brain.hparams.unfreeze_epoch}" if frozen and not brain.is_frozen(name, 10**9) else ""
-        logger.info("%s: %.2f M parameters, %s%s", name, count / 1e6, "frozen" if frozen else "trained", later)
+        later = (
+            f", trains from epoch {brain.hparams.unfreeze_epoch}"
+            if frozen and not brain.is_frozen(name, 10**9)
+            else ""
+        )
+        logger.info(
+            "%s: %.2f M parameters, %s%s",
+            name,
+            count / 1e6,
+            "frozen" if frozen else "trained",
+            later,
+        )
     learned = sum(count for name, count in counts.items() if not brain.is_frozen(name, 1))
-    logger.info("Parameters that train: %.2f M of %.2f M", learned / 1e6, sum(counts.values()) / 1e6)
+    logger.info(
+        "Parameters that train: %.2f M of %.2f M", learned / 1e6, sum(counts.values()) / 1e6
+    )
     for name, loss in brain.losses.items():
-        ratio = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}" if loss.gradient_ratio else None
-        logger.info("loss %s: %s", name, ratio or (f"weight {loss.weight}" if loss.weight else "reported only"))
+        ratio = (
+            f"gradient {loss.gradient_ratio} x that of {loss.balance_against}"
+            if loss.gradient_ratio
+            else None
+        )
+        logger.info(
+            "loss %s: %s",
+            name,
+            ratio or (f"weight {loss.weight}" if loss.weight else "reported only"),
+        )
 
 
 def write_stage(brain, stage, epoch, stats):
@@ -64,7 +89,9 @@ def write_stage(brain, stage, epoch, stats):
     brain.board.write(folder / f"{name}_utterances.jsonl")
     lines = [f"{key}: {value:.4f}" for key, value in stats.items()]
     intervals = brain.board.intervals()
-    lines += [f"{key} 95% interval: {low:.3f} to {high:.3f}" for key, (low, high) in intervals.items()]
+    lines += [
+        f"{key} 95% interval: {low:.3f} to {high:.3f}" for key, (low, high) in intervals.items()
+    ]
     text = "\n".join(lines + brain.board.not_scored_lines()) + "\n\n" + brain.board.table()
     write_text(folder / f"{name}_stats.txt", text + "\n")
 
@@ -74,7 +101,9 @@ def forget_epochs_after(log, epoch):
     log = Path(log)
     if log.exists():
         lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_text(log, "".join(line for line in lines if line.endswith("\n") and epoch_of(line) <= epoch))
+        write_text(
+            log, "".join(line for line in lines if line.endswith("\n") and epoch_of(line) <= epoch)
+        )
 
 
 def epoch_of(line):

@@ -33,9 +33,13 @@ class RunState:
     def begin(self, device):
         """Begin a stage with empty statistics, or with those of a checkpoint inside it."""
         if self._resumed is None:
-            self._generators = None  # of a checkpoint after the epoch's last batch: nobody asked for them
+            self._generators = (
+                None  # of a checkpoint after the epoch's last batch: nobody asked for them
+            )
         resumed, self._resumed = self._resumed or {"terms": {}, "counts": {}}, None
-        self.terms = {name: list(values.to(device).unbind()) for name, values in resumed["terms"].items()}
+        self.terms = {
+            name: list(values.to(device).unbind()) for name, values in resumed["terms"].items()
+        }
         self.counts = Counter(resumed["counts"])
 
     def drop_statistics(self):
@@ -51,9 +55,16 @@ class RunState:
     @mark_as_saver
     def save(self, path):
         """Tensors and plain values alone, so that loading needs no trust."""
-        terms = {name: torch.stack(values).float().cpu() for name, values in self.terms.items() if values}
+        terms = {
+            name: torch.stack(values).float().cpu() for name, values in self.terms.items() if values
+        }
         balance = {name: float(weight) for name, weight in self.balance.items()}
-        state = {"balance": balance, "terms": terms, "counts": dict(self.counts), "train_stats": self.train_stats}
+        state = {
+            "balance": balance,
+            "terms": terms,
+            "counts": dict(self.counts),
+            "train_stats": self.train_stats,
+        }
         torch.save({**state, "generators": generators()}, path)
 
     @mark_as_loader
@@ -62,7 +73,11 @@ class RunState:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.balance = state["balance"]
         if not end_of_epoch:
-            self._resumed, self._generators, self.train_stats = state, state["generators"], state["train_stats"]
+            self._resumed, self._generators, self.train_stats = (
+                state,
+                state["generators"],
+                state["train_stats"],
+            )
 
     def load_balance(self, checkpoint):
         """The balance of a checkpoint, if there is one: test figures do not depend on who trained in this process."""
@@ -92,7 +107,12 @@ def generators():
     name, keys, *rest = np.random.get_state()
     numpy_state = [name, keys.tolist(), *rest]
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state(), "cuda": cuda}
+    return {
+        "python": random.getstate(),
+        "numpy": numpy_state,
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+    }
 
 
 def set_generators(states):

@@ -24,7 +24,9 @@ def read_settings(arguments):
     """
     if not arguments or arguments[0].startswith("-") or not Path(arguments[0]).is_file():
         given = arguments[0] if arguments else "nothing"
-        known = ", ".join(str(p) for p in sorted(Path("hparams").glob("*.yaml")) if p.stem != "mini")
+        known = ", ".join(
+            str(p) for p in sorted(Path("hparams").glob("*.yaml")) if p.stem != "mini"
+        )
         raise RecipeError(
             f"The first argument is a YAML file, not {given}. Here are: {known}.\n"
             "Usage: python train.py hparams/<stage>.yaml [--key=value ...]"
@@ -33,14 +35,23 @@ def read_settings(arguments):
     hparams_file, run_opts, text = RunOptions.from_command_line_args(arguments)
     overrides = parse_yaml(text, "command line") or {}
     if not isinstance(overrides, dict):
-        raise RecipeError(f"command line: {str(overrides)[:80]!r} is no override. Accepted: --key=value ...")
+        raise RecipeError(
+            f"command line: {str(overrides)[:80]!r} is no override. Accepted: --key=value ..."
+        )
     document = document_of(hparams_file)
     refuse_unknown(overrides, list(document))
     overrides = checked(overrides, document)
-    preset = overrides.pop("preset", None) or ("published" if overrides.get("data_folder") else "mini")
+    preset = overrides.pop("preset", None) or (
+        "published" if overrides.get("data_folder") else "mini"
+    )
     if preset not in PRESETS:
         raise RecipeError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")
-    settings = {**preset_overrides(preset, hparams_file), **overrides, **by_machine, "preset": preset}
+    settings = {
+        **preset_overrides(preset, hparams_file),
+        **overrides,
+        **by_machine,
+        "preset": preset,
+    }
     if settings.get("precision", document.get("precision")) == precision.AUTO:
         settings["precision"] = precision.fastest(run_opts.device)
     return hparams_file, run_opts, settings, preset
@@ -51,7 +62,9 @@ def preset_overrides(preset, hparams_file):
     if preset == "published":
         return {}
     # Read with its tags: a preset belongs to the recipe, and may refer to other keys.
-    sections = ruamel.yaml.YAML().load((Path(hparams_file).parent / f"{preset}.yaml").read_text(encoding="utf-8"))
+    sections = ruamel.yaml.YAML().load(
+        (Path(hparams_file).parent / f"{preset}.yaml").read_text(encoding="utf-8")
+    )
     return {**sections["common"], **sections.get(Path(hparams_file).stem, {})}
 
 
@@ -59,7 +72,11 @@ def parse_yaml(text, where):
     """Plain YAML (no Python objects) -> dict; RecipeError names the place."""
     try:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: 2020-13-45 is read as a date
+    except (
+        YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: 2020-13-45 is read as a date
         problem = getattr(error, "problem", None) or error
         raise RecipeError(
             f"{where}: this is not YAML of plain values: {problem}, in\n{text[:400]}\nEach key once, as --key=value; "
@@ -89,7 +106,9 @@ def refuse_unknown(overrides, known):
         if key not in known:
             near = difflib.get_close_matches(key, known, n=3)
             hint = f" Did you mean {' or '.join('--' + k for k in near)}?" if near else ""
-            raise RecipeError(f"--{key} is not a key of this YAML file.{hint} Every key stands in it with a comment.")
+            raise RecipeError(
+                f"--{key} is not a key of this YAML file.{hint} Every key stands in it with a comment."
+            )
 
 
 def build(hparams_file, overrides):

@@ -27,7 +27,10 @@ class StepGuard:
         self.patience = patience
         self.in_a_row = 0
         self._ids, self._losses = [], []
-        self._modules, self._buffers = None, []  # of the modules, by type: (the buffers, as they were before the step)
+        self._modules, self._buffers = (
+            None,
+            [],
+        )  # of the modules, by type: (the buffers, as they were before the step)
 
     def begin(self, utterance_ids, modules):
         """Before a batch of a step: remember whom it is made of, and the buffers before its first batch."""

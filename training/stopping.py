@@ -58,4 +58,6 @@ class Stopper:
         again, self.requested = self.requested is not None, number
         if again or not self._held:
             raise Stopped(number)
-        logger.warning("%s: stopping after this step; once more to stop at once", signal.Signals(number).name)
+        logger.warning(
+            "%s: stopping after this step; once more to stop at once", signal.Signals(number).name
+        )

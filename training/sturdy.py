@@ -31,7 +31,10 @@ class Sturdy:
         super().__init__(*args, **kwargs)
         self.stopper = stopper or Stopper()
         self.state, self.guard = RunState(), StepGuard(self.nonfinite_patience)
-        self.agreement, self.stop_by = None, None  # among several ranks; the signal to stop by, on which they agree
+        self.agreement, self.stop_by = (
+            None,
+            None,
+        )  # among several ranks; the signal to stop by, on which they agree
         self.bad = BadUtterances(self.hparams.on_bad_utterance)
         if self.checkpointer is not None:  # without one: inference, and tests of parts
             self.checkpointer.add_recoverable("run_state", self.state, optional_load=True)
@@ -58,8 +61,13 @@ class Sturdy:
         """As SpeechBrain, but in place."""
         if not self.compile:
             return super()._compile()
-        names, dynamic = self.compile_module_keys or list(self.modules), self.compile_using_dynamic_shape_tracing
-        compile_networks(self.modules, names, self.compile_mode, self.compile_using_fullgraph, dynamic)
+        names, dynamic = (
+            self.compile_module_keys or list(self.modules),
+            self.compile_using_dynamic_shape_tracing,
+        )
+        compile_networks(
+            self.modules, names, self.compile_mode, self.compile_using_fullgraph, dynamic
+        )
 
     # Stopping in good order
 
@@ -109,7 +117,9 @@ class Sturdy:
 
     def fit_batch(self, batch):
         """One batch; one of which nothing can be read counts as bad sound and is no step."""
-        self.state.counts["left_out"] += self.bad.meet(batch.problems, may_be_empty=len(batch) or not self.distributed_launch)
+        self.state.counts["left_out"] += self.bad.meet(
+            batch.problems, may_be_empty=len(batch) or not self.distributed_launch
+        )
         if not len(batch):
             return torch.tensor(torch.nan)
         return super().fit_batch(batch)
@@ -121,7 +131,9 @@ class Sturdy:
 
     def check_loss_isfinite(self, loss):
         """SpeechBrain counts such losses and steps all the same; here ``optimizers_step`` decides."""
-        if not self.distributed_launch:  # the other ranks do not see it; gradients are common to all
+        if (
+            not self.distributed_launch
+        ):  # the other ranks do not see it; gradients are common to all
             self.guard.see_loss(loss.detach())
 
     def optimizers_step(self):

@@ -53,7 +53,9 @@ class SymbolTokens:
             )
 
     def _learn(self, annotation, file):
-        inventory = sorted({symbol for text in texts_of(annotation, self.field) for symbol in self._split(text)})
+        inventory = sorted(
+            {symbol for text in texts_of(annotation, self.field) for symbol in self._split(text)}
+        )
         self.encoder.insert_blank(index=self.blank)
         self.encoder.insert_bos_eos(bos_index=self.begin, eos_index=self.end)
         self.encoder.update_from_iterable(inventory, sequence_input=False)
@@ -66,12 +68,22 @@ class SymbolTokens:
 
     def encode(self, text):
         """Text -> list of indices; symbols that training never saw are left out."""
-        return [self.encoder.lab2ind[symbol] for symbol in self._split(text) if symbol in self.encoder.lab2ind]
+        return [
+            self.encoder.lab2ind[symbol]
+            for symbol in self._split(text)
+            if symbol in self.encoder.lab2ind
+        ]
 
     def decode(self, indices):
         """Indices -> phones joined by blanks, or words; outputs to spare, which stand for nothing, are left out."""
-        symbols = [self.encoder.ind2lab[index] for index in indices if self.end < index < len(self.encoder)]
-        return " ".join(symbols) if self.field == "phones" else "".join(symbols).replace(SPACE, " ").strip()
+        symbols = [
+            self.encoder.ind2lab[index] for index in indices if self.end < index < len(self.encoder)
+        ]
+        return (
+            " ".join(symbols)
+            if self.field == "phones"
+            else "".join(symbols).replace(SPACE, " ").strip()
+        )
 
 
 class PieceTokens:

@@ -1,0 +1,83 @@
+"""Files and folders: whole writes, text in UTF-8, folders walked with links and without junk."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from errors import RecipeError
+
+JUNK = ("Thumbs.db", "desktop.ini", "__MACOSX")  # and all names that begin with a dot
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A path to write to in the block, which becomes ``path`` at its end: whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
+    with whole(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def read_text(path: str | Path) -> str:
+    """UTF-8 text, with or without a byte order mark; RecipeError names the file and the line."""
+    try:
+        data = Path(path).read_bytes()
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data[: problem.start].count(b"\n") + 1
+        raise RecipeError(
+            f"{path}, line {line}: this is not UTF-8. Save the file with the encoding UTF-8."
+        ) from problem
+    except OSError as problem:
+        raise RecipeError(f"{path} cannot be read: {problem.strerror}. Check the path.") from problem
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder is one that systems leave behind, such as ``._a.wav``."""
+    return name.startswith(".") or name in JUNK
+
+
+def find_files(
+    folder: str | Path, suffixes: Iterable[str], leave_out: str | Path | None = None
+) -> list[Path]:
+    """All files below a folder with one of the suffixes (lower case, with the dot), sorted.
+
+    Links to folders are followed, each folder once. Junk is passed over, and so is the folder
+    ``leave_out``, such as an output folder inside the input.
+    """
+    suffixes, found, seen = tuple(suffixes), [], set()
+    if leave_out is not None and Path(leave_out).exists():
+        seen.add(identity(leave_out))
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
+        if root != str(folder) and identity(root) in seen:
+            folders.clear()
+            continue
+        seen.add(identity(root))
+        folders[:] = [name for name in folders if not is_junk(name)]
+        found += [
+            Path(root, name)
+            for name in files
+            if not is_junk(name) and os.path.splitext(name)[1].lower() in suffixes
+        ]
+    return sorted(found)
+
+
+def identity(path: str | Path) -> tuple[int, int]:
+    """What tells a folder from all others, whatever path leads to it."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _refuse(problem: OSError):
+    raise RecipeError(f"{problem.filename} cannot be read: {problem.strerror}. Check the path.")
