@@ -3,28 +3,34 @@
 The YAML file says which modules, losses and metrics a stage has; nothing here knows a stage by name.
 """
 
+import logging
 import random
 import sys
-from pathlib import Path
 
 import speechbrain as sb
 import torch
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
-from data_prep import prepare_data
-from inference.export import export_model
+from errors import RecipeError
 from models.enhancer import enhance_alone, resynthesize
 from scoring.scores import Scores
-from training import checkpoints, data, ranks, report, setup
+from training import ranks, report, setup
 from training.cache import Cache
+from training.checkpoints import is_whole_epoch, load_mean
+from training.data import BadUtterances, make_loaders
 from training.figures import Figures
 from training.freezing import Freezing
 from training.handover import hand_over
+from training.muon import grouped
 from training.needs import learning, needs_of
 from training.objectives import total_loss
+from training.remix import remix
 from training.run_state import RunState, seed_generators
 from training.step_guard import StepGuard
+
+logger = logging.getLogger(__name__)
+DECODED = ("ctc_output", "attention_decoder")  # networks that a search calls
 
 
 class MimicBrain(sb.Brain):
@@ -41,8 +47,7 @@ class MimicBrain(sb.Brain):
         self.needs = {stage: needs_of(hparams, self.metrics.get(stage, ())) for stage in sb.Stage}
         self.freezing = Freezing(h.frozen_models, h.unfrozen_models, h.unfreeze_epoch)
         self.state, self.guard = RunState(), StepGuard(self.modules, self.nonfinite_patience)
-        self.bad = data.BadUtterances(h.on_bad_utterance)
-        self.scores, self.facts = Scores(), {}  # of the utterances: speaker, noise, SNR
+        self.scores, self.bad = Scores(), BadUtterances(h.on_bad_utterance)
         self.figures = Figures(h.output_folder, h.tensorboard, h.figures)
         self.cache, self.search = Cache(h.output_folder), None
         self.checkpointer.add_recoverable("run_state", self.state)
@@ -57,7 +62,8 @@ class MimicBrain(sb.Brain):
         p = {"noisy_wav": batch.noisy_sig.data}  # [batch, samples]
         p["clean_wav"], p["lens"] = batch.clean_sig
         if stage == sb.Stage.TRAIN and getattr(self.hparams, "remix", None) is not None:
-            p["noisy_wav"] = data.remix(**p, gain=self.hparams.remix, seed=self.draw())
+            seed = self.draw().getrandbits(32)
+            p["noisy_wav"] = remix(p["noisy_wav"], p["clean_wav"], p["lens"], self.hparams.remix, seed)
         if needs.enhanced:
             p |= self.enhance(p["noisy_wav"], p["lens"], batch.id, stage)
         if needs.clean_features:
@@ -84,8 +90,11 @@ class MimicBrain(sb.Brain):
         if wav_alone and self.never_trains("enhance_model"):
             wav = self.cache.recall(stage.name, ids, noisy_wav, lens, lambda x: enhancer(x)[0])
             return {"enhanced_wav": wav}
-        enhance = enhancer if stage == sb.Stage.TRAIN else enhance_alone(enhancer, lens)
-        wav, features, mask = enhance(noisy_wav, synthesize=needs.enhanced_wav)
+        if stage == sb.Stage.TRAIN:
+            made = enhancer(noisy_wav, synthesize=needs.enhanced_wav)
+        else:
+            made = enhance_alone(enhancer, noisy_wav, lens, synthesize=needs.enhanced_wav)
+        wav, features, mask = made
         return {"enhanced_wav": wav, "enhanced_features": features, "mask": mask}
 
     def perceive(self, speech):
@@ -120,9 +129,15 @@ class MimicBrain(sb.Brain):
             bos, decoder = copies(batch.tokens_bos.data), self.network("attention_decoder")
             p["seq_log_probs"] = decoder(p["encoded"].float(), lens, bos)
         if needs.hypotheses:
-            self.search = self.search or h.decoding.build(self.tokens, ranks.inner(self.modules))
-            p["hypotheses"] = self.search(p[h.decoding.reads].float(), lens)
+            self.search = self.search or self.build_search()
+            found = self.search(p[h.decoding.needs], lens)
+            p["hypotheses"] = [self.tokens.decode(indices) for indices in found]
         return p
+
+    def build_search(self):
+        """The decoding of the YAML file, on the networks that it calls."""
+        networks = {n: ranks.inner(self.modules[n]) for n in DECODED if n in self.modules}
+        return self.hparams.decoding.build(self.tokens, self.hparams.output_neurons, **networks)
 
     def network(self, name):
         """A module to call: its DDP wrapper, which waits for other ranks, only where it trains."""
@@ -211,7 +226,7 @@ class MimicBrain(sb.Brain):
             self.lr = self.hparams.lr_annealing.of_epoch(epoch)
             update_learning_rate(self.optimizer, self.lr)
         else:
-            self.state.average_balance()
+            self.state.share_balance()
 
     def evaluate_batch(self, batch, stage):
         """Losses and words now; quality in other processes while the next batch computes."""
@@ -229,8 +244,8 @@ class MimicBrain(sb.Brain):
             self.scores.add_words(batch.id, batch.words, batch.phones, p["hypotheses"])
         if stage == sb.Stage.VALID:
             self.figures.look(batch.id, p)
-        else:
-            report.save_sounds(getattr(self.hparams, "enhanced_folder", None), batch.id, p)
+        elif getattr(self.hparams, "enhanced_folder", None):
+            report.save_sounds(self.hparams.enhanced_folder, batch.id, p)
         return loss.detach()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
@@ -242,7 +257,8 @@ class MimicBrain(sb.Brain):
             self.state.end_training({**stats, "lr": self.lr})
             self._save_intra_epoch_ckpt()  # a run that is killed in validation need not train again
             return
-        stats |= self.scores.collect(self.facts)
+        facts = (self.valid_set if stage == sb.Stage.VALID else self.test_set).dataset.data
+        stats |= self.scores.collect(facts)  # by speaker, noise and SNR, where known
         run_on_main(report.write_stage, args=[self, stage, epoch, stats])
         if stage == sb.Stage.VALID:
             self.figures.report_epoch(epoch, self.lr, self.state.train_stats, stats)
@@ -262,35 +278,31 @@ class MimicBrain(sb.Brain):
                 f"{h.output_folder}/save holds no checkpoint to score. Train first, without "
                 "--test_only; --number_of_epochs=0 scores what the earlier stages left."
             )
-        checkpoints.load_mean(self.modules, chosen)
-        self.state.load_balance(self.checkpointer)
+        load_mean(self.modules, chosen)
+        self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
         h.epoch_counter.current = max([c.meta["epoch"] for c in chosen], default=self.epoch)
         logger.info("Scoring the mean of epochs %s", [c.meta["epoch"] for c in chosen])
 
 
 def run(arguments, stopper):
     """One stage: settings, data, networks, training, scores, what is left for the next stage."""
-    hparams, run_opts = setup.read(arguments)
-    with setup.opened(hparams):
-        folder = Path(hparams["output_folder"])
-        run_on_main(prepare_data, args=[hparams])
-        tokens = setup.load(hparams)
+    with setup.opened(arguments) as (hparams, run_opts):
+        setup.prepare_data(hparams)
+        tokens = setup.load_parameters(hparams)  # of earlier stages
         brain = MimicBrain(hparams, run_opts, tokens, stopper)
         report.log_plan(brain)
-        train, valid, test, facts = data.dataio_prep(hparams, tokens, brain.device)
-        if hparams["number_of_epochs"] and not brain.test_only:
-            loaders = ...
+        train, valid, test = make_loaders(hparams, tokens, brain.device)
+        brain.train_sampler, brain.valid_set, brain.test_set = train.batch_sampler, valid, test
+        brain.figures.choose(valid.dataset.data_ids)
+        if hparams["number_of_epochs"]:
             with stopper.held():
-                brain.fit(hparams["epoch_counter"], *loaders)
+                brain.fit(hparams["epoch_counter"], train, valid)
         brain.load_average()
-        if if_main_process():
-            hand_over(brain.modules, folder)
         brain.evaluate(test)
         if if_main_process():
-            report.write_cost(brain)
-            brain.figures.finish()
-            if hparams["export"]:
-                export_model(ranks.inner(brain.modules), hparams, tokens, folder / "model")
+            hand_over(brain.modules, hparams["output_folder"])
+            report.leave_results(brain)
+        brain.scores.close()
 
 
 if __name__ == "__main__":

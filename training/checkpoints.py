@@ -11,7 +11,7 @@ import torch
 import yaml
 from speechbrain.core import INTRA_EPOCH_CKPT_FLAG
 from speechbrain.utils.checkpoints import METAFNAME, Checkpoint, Checkpointer
-from speechbrain.utils.distributed import ddp_barrier, main_process_only
+from speechbrain.utils.distributed import ddp_barrier, main_process_only, run_on_main
 
 from errors import RecipeError
 from scoring.metrics import higher_is_better
@@ -74,10 +74,11 @@ class WholeCheckpointer(Checkpointer):
                 os.rename(folder, aside)
                 logger.warning("%s is damaged (%s), and renamed to %s", folder, reason, aside.name)
 
-    def resume(self, device: str) -> None:
-        """Load the newest checkpoint; RecipeError where its run was another one."""
+    def resume(self) -> None:
+        """Load the newest whole checkpoint; RecipeError where its run was another one."""
+        run_on_main(self.set_damaged_aside)
         try:
-            self.recover_if_possible(device=torch.device(device))
+            self.recover_if_possible()
         except pickle.UnpicklingError as error:
             raise RecipeError(
                 f"{self.checkpoints_dir}: the newest checkpoint holds more than tensors and plain "
@@ -101,6 +102,7 @@ class WholeCheckpointer(Checkpointer):
             ckpt_predicate=is_whole_epoch,
             **{f"{direction}s": [key] for direction, key in order(select_by).items()},
         )
+        self.delete_checkpoints(num_to_keep=0, ckpt_predicate=lambda c: not is_whole_epoch(c))
 
     def chosen(self, select_by: str | None, n: int) -> list[Checkpoint]:
         """The checkpoints to average: the n best by a metric, or the n last."""
@@ -153,6 +155,14 @@ def damage(folder: pathlib.Path) -> str | None:
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as error:
             return f"{file.name}: {error}"
     return None
+
+
+def load_mean(modules: torch.nn.ModuleDict, checkpoints: list[Checkpoint]) -> None:
+    """Put the mean of the checkpoints' parameters into the modules that they hold."""
+    for name, module in modules.items():
+        holding = [checkpoint for checkpoint in checkpoints if name in checkpoint.paramfiles]
+        if holding and any(True for _ in module.parameters()):
+            getattr(module, "module", module).load_state_dict(average(holding, name))
 
 
 def average(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:

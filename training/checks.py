@@ -7,8 +7,7 @@ from errors import RecipeError
 from models.pesq_loss import package
 from scoring.metrics import scores_of
 from training.freezing import Freezing
-from training.knobs import checked
-from training.needs import learning, needs_of
+from training.needs import PREDICTIONS, learning, needs_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +41,9 @@ def check_losses(hparams: dict[str, Any]) -> None:
     losses = {name: loss for name, loss in hparams["losses"].items() if loss.listed}
     if "pesq_loss" in losses:
         package()
+    for name, loss in losses.items():
+        for prediction in loss.reads:
+            one_of(f"losses: {name} reads", prediction, PREDICTIONS)
     if not any(loss.weight for loss in losses.values()) and hparams["number_of_epochs"]:
         raise RecipeError(
             f"losses: none has a weight above 0 (reported only: {', '.join(losses) or 'none'}), so "
@@ -72,8 +74,8 @@ def check_search(hparams: dict[str, Any]) -> None:
     needs = needs_of(hparams, [*hparams["valid_metrics"], *hparams["test_metrics"]])
     losses = hparams["losses"]
     for loss, called in (
-        ("ctc", needs.hypotheses and (needs.ctc or needs.searches_ctc)),
-        ("seq", needs.searches_seq),
+        ("ctc", needs.hypotheses and needs.ctc_output),
+        ("seq", needs.hypotheses and needs.attention_decoder),
     ):
         if called and not (loss in losses and losses[loss].listed):
             raise RecipeError(
@@ -118,10 +120,10 @@ def check_epochs(hparams: dict[str, Any]) -> None:
                 )
 
 
-def check_defaults(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
+def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
     """What is typed counts: a weight that a ratio overrules is refused."""
-    if typed.get("mimic_weight") and hparams.get("mimic_ratio") and "mimic_ratio" not in typed:
-        if checked("mimic_weight", typed["mimic_weight"]) != 1:
+    for key in ("mimic_weight", "pesq_weight"):
+        if typed.get(key) not in (None, 0, 1) and hparams.get("mimic_ratio"):
             raise RecipeError(
                 f"--mimic_weight={typed['mimic_weight']} has no effect while mimic_ratio is "
                 f"{hparams['mimic_ratio']}. Give --mimic_ratio=null too, or turn mimic_ratio."

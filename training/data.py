@@ -9,8 +9,10 @@ import numpy as np
 import soundfile
 import torch
 from speechbrain.dataio.batch import PaddedBatch, PaddedData
+from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
+from torch.utils.data import DataLoader
 
 from corpus.audio import read
 from corpus.inspection import announces_more
@@ -18,6 +20,7 @@ from corpus.layout import MAX_SECONDS, SAMPLE_RATE
 from corpus.resampling import to_16k
 from errors import RecipeError, listed
 from training.manifest import SOUNDS, read_manifest
+from training.ranks import deal
 from training.tokens import Tokens
 
 logger = logging.getLogger(__name__)
@@ -28,33 +31,30 @@ MIN_SECONDS = 0.1  # shorter speech has no frame after the perceptual model's po
 PAD_MULTIPLE = 1600  # samples; few different shapes, since on a CPU each new one costs time
 
 
-def dataio_prep(
-    hparams: dict, tokens: Tokens | None, device: str | torch.device = "cpu"
-) -> tuple[DynamicItemDataset, DynamicItemDataset, DynamicItemDataset, dict, dict]:
-    """Datasets for training, validation and test; loader options for training and for the others.
+def make_loaders(
+    hparams: dict, tokens: Tokens | None, device: str
+) -> tuple[DataLoader, DataLoader, DataLoader]:
+    """Loaders for training, validation and test, each with this rank's share of the batches.
 
-    Without ``tokens`` the manifests need no text.
+    The training's place in its epoch is kept in checkpoints. Without ``tokens`` the manifests need
+    no text.
     """
-    build = partial(
-        build_dataset,
-        data_root=hparams["data_folder"],
-        tokens=tokens,
-        limit=hparams["debug_utterances"],
-        max_seconds=hparams["max_seconds"],
+    common = dict(data_root=hparams["data_folder"], max_seconds=hparams["max_seconds"])
+    pieces = hparams.get("piece_seconds")
+    train, valid, test = (
+        build_dataset(hparams[f"{name}_annotation"], tokens, sorting, pieces_of, **common)
+        for name, sorting, pieces_of in (
+            ("train", hparams["sorting"], pieces),
+            ("valid", "ascending", None),
+            ("test", "ascending", None),
+        )
     )
-    train = build(hparams["train_annotation"], sorting=hparams["sorting"],
-                  piece_seconds=hparams.get("piece_seconds"))  # fmt: skip
-    valid = build(hparams["valid_annotation"], sorting="ascending")
-    test = build(hparams["test_annotation"], sorting="ascending")
-    tell_resampling(train, valid, test)
-
-    common = {"pin_memory": torch.device(device).type == "cuda"}
-    valid_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **common}
-    train_options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **common}
+    pin = {"pin_memory": torch.device(device).type == "cuda"}
+    options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
     if hparams["batch_seconds"]:
-        train_options["batch_sampler"] = DynamicBatchSampler(
+        options["batch_sampler"] = DynamicBatchSampler(
             train,
-            max_batch_length=hparams["batch_seconds"],
+            hparams["batch_seconds"],
             num_buckets=30,
             length_func=itemgetter("length"),
             shuffle=True,
@@ -63,13 +63,16 @@ def dataio_prep(
         )
     else:
         shuffle = hparams["sorting"] == "random"
-        train_options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
-    train_options["num_workers"] = hparams["num_workers"]
+        options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
+    options["num_workers"] = hparams["num_workers"]
     if hparams["num_workers"]:
-        # Seeds of workers must not be drawn from the training's generator: a resumed run would
-        # draw other numbers from there.
-        train_options |= {"persistent_workers": True, "generator": torch.Generator()}
-    return train, valid, test, train_options, valid_options
+        # A generator of its own: a resumed run draws from torch's what an undisturbed one draws.
+        options |= {"persistent_workers": True, "generator": torch.Generator()}
+    training = make_dataloader(train, **deal(train, options, even=True))
+    hparams["checkpointer"].add_recoverable("dataloader-TRAIN", training)
+    options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
+    others = [DataLoader(data, **deal(data, options, even=False)) for data in (valid, test)]
+    return training, *others
 
 
 def build_dataset(
@@ -83,7 +86,7 @@ def build_dataset(
 ) -> DynamicItemDataset:
     """A manifest -> dataset with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
 
-    With ``tokens`` also tokens (int64 [length]), words and phones. ``limit``: number of utterances.
+    With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
     """
     entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
     dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))

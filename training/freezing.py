@@ -24,10 +24,6 @@ class Freezing:
         released = name in self.unfrozen and epoch >= self.unfreeze_epoch
         return name in self.frozen and not released
 
-    def is_always_frozen(self, name: str, epochs: int) -> bool:
-        """Whether a module trains in none of so many epochs: what is once released stays so."""
-        return self.is_frozen(name, max(1, epochs))
-
     def apply(self, modules: torch.nn.ModuleDict, epoch: int) -> None:
         """Freeze and release modules for a step of an epoch.
 

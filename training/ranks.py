@@ -67,17 +67,28 @@ def share_buffers(modules: torch.nn.Module) -> None:
             torch.distributed.broadcast(buffer, 0)
 
 
-def parallel(module: torch.nn.Module, device: str, partly: bool) -> DistributedDataParallel:
-    """A network whose gradients are averaged over the ranks when its ``forward`` is called.
+def wrap(brain: Any) -> None:
+    """DDP wrappers for the modules that train in some epoch, where several ranks run.
 
-    BatchNorm sees the batches of all ranks on GPUs; on the CPU PyTorch cannot do that.
-    ``partly``: some parameters get no gradient in some steps.
+    Gradients are averaged when a wrapper's ``forward`` was called. BatchNorm sees the batches of
+    all ranks on GPUs; on the CPU PyTorch cannot do that.
     """
-    on_gpu = device.startswith("cuda")
-    if on_gpu:
-        module = torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    ids = [device] if on_gpu else None
-    return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=partly)
+    on_gpu = brain.device.startswith("cuda")
+    for name, module in brain.modules.items() if brain.distributed_launch else ():
+        if brain.never_trains(name) or not any(p.requires_grad for p in module.parameters()):
+            continue
+        if on_gpu:
+            module = torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        partly = brain.find_unused_parameters or name == "perceptual_model"  # its taps end early
+        ids = [brain.device] if on_gpu else None
+        brain.modules[name] = DistributedDataParallel(
+            module, device_ids=ids, find_unused_parameters=partly
+        )
+
+
+def inner(module: torch.nn.Module) -> torch.nn.Module:
+    """A module without its DDP wrapper."""
+    return module.module if isinstance(module, DistributedDataParallel) else module
 
 
 class DealtBatches:
@@ -115,6 +126,6 @@ def deal(dataset: Any, options: dict[str, Any], even: bool) -> dict[str, Any]:
     batches = options.pop("batch_sampler", None)
     if batches is None:
         sampler = ReproducibleRandomSampler(dataset) if shuffle else SequentialSampler(dataset)
-        batches = BatchSampler(sampler, size, drop_last=options.pop("drop_last", False))
-    ranks = torch.distributed.get_world_size()
-    return {**options, "batch_sampler": DealtBatches(batches, own_rank(), ranks, even)}
+        batches = BatchSampler(sampler, size, drop_last=False)
+    count = torch.distributed.get_world_size() if is_distributed_initialized() else 1
+    return {**options, "batch_sampler": DealtBatches(batches, own_rank(), count, even)}

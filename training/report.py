@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from speechbrain import Stage
 
+from corpus.audio import write
 from corpus.files import write_text
-from training.needs import learning
+from corpus.layout import SAMPLE_RATE
+from inference.export import export_model
+from training.needs import learning, needs_of
+from training.ranks import inner
 
 try:
     import resource
@@ -58,6 +63,37 @@ def epoch_of(line: str) -> int:
     """The epoch that a line of the log tells of; 0 for other lines."""
     found = re.match(r"epoch: (\d+),", line)
     return int(found[1]) if found else 0
+
+
+def write_stage(brain: Any, stage: Stage, epoch: int | None, stats: dict[str, float]) -> None:
+    """A line in ``train_log.txt``; the scores by utterance and in sum, ``valid_*`` or ``test_*``."""
+    name, scored = stage.name.lower(), set(brain.scores.names)
+    where = {"scored": "test"} if epoch is None else {"epoch": epoch, "lr": brain.lr}
+    train_stats = None if epoch is None else brain.state.train_stats
+    logs = {"train_stats": train_stats, f"{name}_stats": stats}
+    brain.hparams.train_logger.log_stats(where, **logs)
+    losses = {key: value for key, value in stats.items() if key not in scored}
+    brain.scores.write(brain.hparams.output_folder, name, losses)
+
+
+def save_sounds(folder: str | Path, ids: list[str], predictions: dict[str, Any]) -> None:
+    """Write what was scored, each utterance to ``<folder>/<id>.wav`` without its padding."""
+    signals, lens = predictions["signal"].float().cpu(), predictions["lens"].cpu()
+    counts = (lens * signals.shape[1]).round().int().tolist()
+    for utt_id, signal, count in zip(ids, signals, counts, strict=True):
+        file = Path(folder) / f"{utt_id}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, signal[:count].numpy(), SAMPLE_RATE)
+
+
+def leave_results(brain: Any) -> None:
+    """Cost, summary and the exported model of a finished run."""
+    h, folder = brain.hparams, Path(brain.hparams.output_folder)
+    write_cost(brain, needs_of(vars(h), h.test_metrics, losses=False).modules())
+    brain.figures.finish()
+    if h.export:
+        modules = {name: inner(module) for name, module in brain.modules.items()}
+        export_model(modules, vars(h), brain.tokens, folder / "model")
 
 
 def write_cost(brain: Any, used: set[str]) -> None:

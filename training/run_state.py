@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from speechbrain.utils.checkpoints import (
+    Checkpoint,
     mark_as_loader,
     mark_as_saver,
     register_checkpoint_hooks,
 )
+
+from training.ranks import gather, means
 
 
 @register_checkpoint_hooks
@@ -48,9 +51,10 @@ class RunState:
         self.counts = Counter(resumed["counts"])
         self._started = time.monotonic() if trains else None
 
-    def end_training(self) -> None:
-        """Stop the clock of an epoch's training."""
+    def end_training(self, stats: dict[str, float]) -> None:
+        """Stop the clock of an epoch's training; keep its means for the log."""
         self._seconds, self._started = self.training_seconds, None
+        self.train_stats = stats
 
     @property
     def training_seconds(self) -> float:
@@ -67,6 +71,27 @@ class RunState:
         last = torch.as_tensor(self.balance.get(name, 0.0), device=weight.device)
         self.balance[name] = torch.where(weight.isfinite(), weight.detach(), last)
         self.add_term(f"{name}_weight", weight)
+
+    def count_step(self, norm: torch.Tensor, allowed: bool, longest: float) -> None:
+        """Count a step of the optimizer by what became of it."""
+        self.add_term("gradient_norm", norm)
+        self.counts["skipped_steps"] += int(not allowed)
+        self.counts["clipped_steps"] += int(allowed and float(norm) > longest)
+
+    def counted(self) -> dict[str, int]:
+        """Events of the present stage; utterances left out are those of all ranks."""
+        left_out = sum(part["left_out"] for part in gather(self.counts))
+        counts = {**self.counts, "left_out": left_out}
+        return {name: count for name, count in counts.items() if count}
+
+    def share_balance(self) -> None:
+        """Give all ranks the mean of their balanced weights."""
+        self.balance = means({name: [torch.as_tensor(w)] for name, w in self.balance.items()})
+
+    def load_balance(self, checkpoint: Checkpoint | None) -> None:
+        """The balance of a checkpoint, whether or not this process has trained."""
+        if checkpoint is not None and "run_state" in checkpoint.paramfiles:
+            self.load(checkpoint.paramfiles["run_state"], end_of_epoch=True)
 
     def restore_generators(self) -> None:
         """Go on with the random numbers of a checkpoint inside an epoch, at its next batch."""

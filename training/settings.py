@@ -1,7 +1,9 @@
 """From the command line to objects: YAML file, preset, overrides."""
 
 import difflib
+import io
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,34 @@ from training.knobs import IGNORED, RENAMED, checked, is_path, typed_path
 
 logger = logging.getLogger(__name__)
 
-PRESETS = Path("presets")  # beside the stage files: <preset>.yaml, overrides by stage
+PRESETS = Path("presets")  # with the stage files: <preset>.yaml, overrides by stage
+PUBLISHED = "published_2021"
 # What networks raise for sizes that do not go together. HyperPyYAML wraps some of it.
 BUILD_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError)
 
 
-def read_settings(arguments: list[str]) -> tuple[str, RunOptions, dict[str, Any]]:
-    """Command line -> (stage file, SpeechBrain's run options, overrides of the file).
+@dataclass
+class Settings:
+    """What the command line says: the overrides of the stage file are the preset's, then those
+    typed."""
 
-    The overrides are those of the preset, then those typed. Without ``--preset`` a data folder
-    means the published sizes, and none means the mini corpus.
+    file: str
+    run_opts: RunOptions
+    preset: str
+    of_preset: dict[str, Any]
+    typed: dict[str, Any]
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Typed ones win."""
+        return {**self.of_preset, **self.typed}
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Command line -> Settings.
+
+    Without ``--preset`` a data folder, or ready manifests, means the published sizes, and none
+    means the mini corpus.
     """
     stage_file = arguments[0] if arguments else "nothing"
     if not Path(stage_file).is_file():
@@ -43,13 +63,14 @@ def read_settings(arguments: list[str]) -> tuple[str, RunOptions, dict[str, Any]
     _, run_opts, _ = RunOptions.from_command_line_args(rest)
     check_device(run_opts.device)
     document = document_of(stage_file)
-    typed = {key: checked(key, value) for key, value in typed_overrides(ours, document).items()}
-    ready = "data_folder" in typed or "train_annotation" in typed
-    preset = typed.pop("preset", None) or ("published_2022" if ready else "mini")
-    settings = {**preset_of(preset, stage_file), **typed, **by_machine, "preset": preset}
-    if settings.get("precision", document.get("precision")) == "auto":
-        settings["precision"] = fastest_precision(run_opts.device)
-    return stage_file, run_opts, settings
+    typed = {key: checked(key, v) for key, v in typed_overrides(ours, document).items()}
+    has_data = "data_folder" in typed or "train_annotation" in typed
+    preset = typed.pop("preset", None) or (PUBLISHED if has_data else "mini")
+    typed |= by_machine
+    of_preset = preset_overrides(preset, stage_file)
+    if {**document, **of_preset, **typed}.get("precision") == "auto":
+        typed["precision"] = fastest_precision(run_opts.device)
+    return Settings(stage_file, run_opts, preset, of_preset, typed)
 
 
 def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +107,7 @@ def refuse_unknown(key: str, known: dict[str, Any]) -> None:
     )
 
 
-def preset_of(preset: str, stage_file: str) -> dict[str, Any]:
+def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
     """The overrides of a preset for a stage file: its ``common`` section, then the stage's."""
     file = Path(stage_file).parent / PRESETS / f"{preset}.yaml"
     sections = ruamel.yaml.YAML().load(read_text(file)) or {}
@@ -111,6 +132,13 @@ def document_of(stage_file: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecipeError(f"{stage_file} holds no keys. Give one of the YAML files in hparams/.")
     return document
+
+
+def as_yaml(overrides: dict[str, Any]) -> str:
+    """Overrides as YAML text, for the copy of the settings in the run's folder."""
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(overrides, stream)
+    return stream.getvalue()
 
 
 def build(stage_file: str, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class StepGuard:
         """Note a batch's loss, which may not be finite where its gradient is."""
         self._losses.append(loss.detach())
 
-    def allows(self, gradient_norm: torch.Tensor, patient: bool = False) -> bool:
+    def allows(self, gradient_norm: torch.Tensor, scaler: torch.amp.GradScaler) -> bool:
         """Whether the step may be made. RecipeError, with the utterances, at the patience's end.
 
-        ``patient``: not to be counted, for a gradient scaler that still looks for its scale.
+        A step that fp16's ``scaler`` loses while it still looks for its scale does not count.
         """
         ids, self._ids = self._ids, []
         numbers = torch.stack([x.float() for x in (gradient_norm, *self._losses)])
@@ -56,7 +56,7 @@ class StepGuard:
         what = "gradient" if numbers[1:].isfinite().all() else "loss"
         named = ", ".join(ids[:SHOWN]) + f" and {len(ids) - SHOWN} more" * (len(ids) > SHOWN)
         logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named)
-        self.in_a_row += not patient
+        self.in_a_row += not (scaler.is_enabled() and scaler.get_scale() > 1)
         if self.in_a_row > self.patience:
             raise RecipeError(
                 f"{self.in_a_row} steps in a row were left out (nonfinite_patience: "

@@ -94,7 +94,22 @@ def split(kind: str, text: str) -> list[str]:
     return text.split() if kind == "phones" else list(text.replace(" ", SPACE))
 
 
-class SymbolTokens:
+class Specials:
+    """What a decoder learns from: a token of the beginning before, or of the end after."""
+
+    begin: int
+    end: int
+
+    def with_begin(self, tokens: torch.Tensor) -> torch.Tensor:
+        """int64 [length] -> [length + 1]"""
+        return torch.nn.functional.pad(tokens, (1, 0), value=self.begin)
+
+    def with_end(self, tokens: torch.Tensor) -> torch.Tensor:
+        """int64 [length] -> [length + 1]"""
+        return torch.nn.functional.pad(tokens, (0, 1), value=self.end)
+
+
+class SymbolTokens(Specials):
     """Phones or characters: blank 0, begin 1, end 2, the inventory from 3 on."""
 
     blank, begin, end = 0, 1, 2
@@ -121,7 +136,7 @@ class SymbolTokens:
         return "".join(symbols).replace(SPACE, " ").strip()
 
 
-class PieceTokens:
+class PieceTokens(Specials):
     """Sentencepiece pieces. A recognizer trained elsewhere may have one index for all specials."""
 
     blank, begin, end = 0, 1, 2  # a CTC scorer needs three different ones
