@@ -1,4 +1,4 @@
-"""The one table of metrics: what each reads, which direction is better, how it is written."""
+"""The one table of metrics: their label, unit and direction, and what a listed name consists of."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,8 +37,10 @@ METRICS = {
     "cer": Metric("CER", "%", False, "char_errors", "chars"),
     "per": Metric("PER", "%", False, "phone_errors", "phones"),
 }
-QUALITY = tuple(name for name, metric in METRICS.items() if not metric.errors)
-RATES = {name: (metric.errors, metric.length) for name, metric in METRICS.items() if metric.errors}
+QUALITY = tuple(name for name, metric in METRICS.items() if not metric.errors)  # read the signal
+RATES = {  # read the hypotheses; name -> keys of a record
+    name: (metric.errors, metric.length) for name, metric in METRICS.items() if metric.errors
+}
 COMPOSITE = ("csig", "cbak", "covl")
 LISTABLE = ("pesq", "stoi", "estoi", "composite", "si_sdr", *RATES)  # what a user may ask for
 
@@ -53,22 +55,9 @@ def scores_of(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def reads_signal(names: Iterable[str]) -> bool:
-    """Whether one of these listed metrics scores the enhanced signal."""
-    return any(name in QUALITY for name in scores_of(names))
-
-
-def reads_hypotheses(names: Iterable[str]) -> bool:
-    """Whether one of these listed metrics scores recognized words or phones."""
-    return any(name in RATES for name in scores_of(names))
-
-
 def higher_is_better(name: str) -> bool:
     """The direction of a single score, or of ``loss``, by which a checkpoint may be selected."""
-    if name == "loss":
-        return False
-    if name not in METRICS:
-        raise RecipeError(
-            f"{name} is no single score to select by. Give one of: loss, {', '.join(METRICS)}."
-        )
-    return METRICS[name].higher_is_better
+    if name != "loss" and name not in METRICS:
+        known = ", ".join(["loss", *METRICS])
+        raise RecipeError(f"{name} is no single score to select by. Give one of: {known}.")
+    return name != "loss" and METRICS[name].higher_is_better

@@ -1,12 +1,10 @@
 """Scores utterances in processes of their own while the networks compute."""
 
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext, SpawnProcess
-from types import ModuleType
+from multiprocessing.context import SpawnContext
 
 import joblib
 import numpy as np
@@ -14,46 +12,22 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from errors import RecipeError
 from scoring import quality
+from scoring.lean_process import LeanProcess
 from scoring.metrics import scores_of
-from scoring.worker import use_one_thread
 
 MOST_JOBS = 16  # more would finish no sooner: the networks are the slower side
-
-
-class LeanProcess(SpawnProcess):
-    """A spawned process that does not import the main script, and with it torch."""
-
-    def start(self):
-        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-        try:
-            super().start()
-        finally:
-            sys.modules["__main__"] = main
-
-
-class LeanContext(SpawnContext):
-    """multiprocessing's spawn with LeanProcess."""
-
-    Process = LeanProcess
 
 
 class MetricPool:
     """A persistent pool of scoring processes, started when first used; a context manager.
 
     An utterance whose process dies or takes longer than ``timeout`` (s) is not scored; the others
-    are. ``metrics``: names out of ``scoring.metrics`` that read the signal. ``jobs``: processes;
-    by default the free cores. ``score``: as ``quality.score``.
+    are. ``metrics``: names out of ``metrics.QUALITY``.
     """
 
-    def __init__(
-        self,
-        metrics: Sequence[str] = (),
-        jobs: int | None = None,
-        timeout: float = 60.0,
-        score: Callable = quality.score,
-    ):
-        self.metrics, self.jobs = scores_of(metrics), free_cores() if jobs is None else jobs
-        self.timeout, self.score = timeout, score
+    def __init__(self, metrics: Sequence[str] = (), jobs: int | None = None, timeout: float = 60.0):
+        self.metrics, self.timeout, self.score = scores_of(metrics), timeout, quality.score
+        self.jobs = free_cores() if jobs is None else jobs
         if self.jobs < 1:
             raise RecipeError(f"jobs is {jobs}: scoring needs at least 1 process.")
         self._pool, self._submitted = None, []
@@ -62,7 +36,9 @@ class MetricPool:
         """Queue copies of one utterance's signals [samples] at 16 kHz and return at once."""
         if self._pool is None or not self._pool.active:
             self.close()
-            self._pool = ProcessPool(self.jobs, 0, use_one_thread, context=LeanContext())
+            context, threads = SpawnContext(), ("OMP_NUM_THREADS", "1")
+            context.Process = LeanProcess
+            self._pool = ProcessPool(self.jobs, 0, os.putenv, threads, context)
         arguments = self.metrics, np.array(predicted), np.array(target)
         future = self._pool.schedule(self.score, arguments, timeout=self.timeout)
         self._submitted.append((utt_id, self.metrics, future))
@@ -78,17 +54,18 @@ class MetricPool:
     def _record(self, utt_id: str, metrics: list[str], future: ProcessFuture) -> dict:
         try:
             scores, reasons = future.result()
+            return {"id": utt_id, **scores, "not_scored": reasons}
         except TimeoutError:
-            scores, reasons = None, f"took more than {self.timeout:g} s"
+            reason = f"took more than {self.timeout:g} s"
         except ProcessExpired as death:
-            scores, reasons = None, f"scoring process died (exit code {death.exitcode})"
+            reason = f"scoring process died (exit code {death.exitcode})"
         except BrokenProcessPool:
-            raise RecipeError(
-                "The scoring processes do not run. What they printed above says why."
-            ) from None
-        if scores is None:
-            scores, reasons = dict.fromkeys(metrics), dict.fromkeys(metrics, reasons)
-        return {"id": utt_id, **scores, "not_scored": reasons}
+            raise RecipeError("No scoring process runs. What it printed says why.") from None
+        return {
+            "id": utt_id,
+            **dict.fromkeys(metrics),
+            "not_scored": dict.fromkeys(metrics, reason),
+        }
 
     def close(self) -> None:
         """Drop what waits and end all processes."""

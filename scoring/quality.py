@@ -1,7 +1,4 @@
-"""Quality and intelligibility of one utterance.
-
-Nothing here imports torch, so that scoring processes start quickly.
-"""
+"""Quality and intelligibility of one utterance; imports no torch, so processes start quickly."""
 
 import math
 import warnings
@@ -15,10 +12,7 @@ import pystoi
 from scoring import composite
 
 RATE = 16000  # Hz
-SHORTEST = 0.25  # s; PESQ needs as much
 SILENCE = 2**-16  # peak; half a step of 16-bit audio
-# What arithmetic on odd signals raises, NotScored among them. Others are programming errors.
-NUMERICAL_ERRORS = (ArithmeticError, IndexError, RuntimeError, ValueError)
 
 
 class NotScored(ValueError):
@@ -43,9 +37,10 @@ def score(
             if not math.isfinite(value):
                 raise NotScored(f"score is {value}")
             scores[name] = value
-        except NUMERICAL_ERRORS as error:
-            kind = "" if isinstance(error, NotScored) else f"{type(error).__name__}: "
-            reasons[name] = f"{kind}{error}"
+        except NotScored as refusal:
+            reasons[name] = str(refusal)
+        except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:
+            reasons[name] = f"{type(error).__name__}: {error}"  # arithmetic on odd signals
     return scores, reasons
 
 
@@ -57,7 +52,19 @@ class Pair:
     """
 
     def __init__(self, predicted: np.ndarray, target: np.ndarray):
-        self.predicted, self.target = checked(predicted, target)
+        predicted, target = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
+        if len(predicted) != len(target):
+            raise NotScored(f"lengths differ: {len(predicted)} predicted, {len(target)} target")
+        if len(target) < RATE / 4:  # PESQ needs as much
+            raise NotScored(f"shorter than 1/4 s: {len(target)} samples")
+        for name, signal in (("target", target), ("predicted signal", predicted)):
+            if not np.isfinite(signal).all():
+                raise NotScored(f"{name} has NaN or infinite samples")
+            if np.ptp(signal) == 0:
+                raise NotScored(f"{name} is constant (silence)")
+        if np.abs(target).max() < SILENCE:
+            raise NotScored("target is silent")
+        self.predicted, self.target = predicted, target
 
     @cached_property
     def pesq(self) -> float:
@@ -72,26 +79,21 @@ class Pair:
         except pesq.PesqError as error:
             raise NotScored(f"refused by PESQ: {error}") from None
 
-    @property
-    def stoi(self) -> float:
-        """STOI in percent, about 0 to 100 (Taal et al., IEEE TASLP 2011)."""
-        return self.intelligibility(extended=False)
-
-    @property
-    def estoi(self) -> float:
-        """Extended STOI in percent (Jensen and Taal, IEEE/ACM TASLP 2016); below STOI."""
-        return self.intelligibility(extended=True)
+    stoi = property(lambda self: self.intelligibility(extended=False))
+    estoi = property(lambda self: self.intelligibility(extended=True))
 
     def intelligibility(self, extended: bool) -> float:
-        """STOI or extended STOI in percent; refuses less than 30 frames (0.4 s) of speech."""
+        """STOI (Taal et al., IEEE TASLP 2011) or extended STOI (Jensen and Taal, TASLP 2016).
+
+        In percent; less than 30 frames (0.4 s) of speech are refused.
+        """
         state = np.random.get_state()
         np.random.seed(0)  # pystoi adds noise of 1e-16; equal inputs shall score equally
         try:
             with warnings.catch_warnings():
                 # pystoi answers 1e-5 to too little speech, with this warning: that is no score
                 warnings.filterwarnings("error", "Not enough STFT frames", RuntimeWarning)
-                found = pystoi.stoi(self.target, self.predicted, RATE, extended=extended)
-            return 100.0 * float(found)
+                return 100.0 * float(pystoi.stoi(self.target, self.predicted, RATE, extended))
         except RuntimeWarning:
             raise NotScored("less than 0.4 s of speech for STOI") from None
         finally:
@@ -112,26 +114,8 @@ class Pair:
 
         Means are not removed. A copy up to a factor gets 150 dB: beyond, rounding takes over.
         """
-        predicted, target = self.predicted, self.target
-        scaled = target * (predicted @ target) / (target @ target)
-        distortion, speech = np.sum((predicted - scaled) ** 2), scaled @ scaled
+        scaled = self.target * (self.predicted @ self.target) / (self.target @ self.target)
+        distortion, speech = np.sum((self.predicted - scaled) ** 2), scaled @ scaled
         if speech == 0:
             raise NotScored("predicted signal is orthogonal to the target")
         return float(10 * np.log10(speech / max(distortion, 1e-15 * speech)))
-
-
-def checked(predicted: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both signals as float64 [samples]; ``NotScored`` with the first reason against them."""
-    predicted, target = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
-    if len(predicted) != len(target):
-        raise NotScored(f"lengths differ: {len(predicted)} predicted, {len(target)} target samples")
-    if len(target) < SHORTEST * RATE:
-        raise NotScored(f"shorter than 1/4 s: {len(target)} samples")
-    for name, signal in (("target", target), ("predicted signal", predicted)):
-        if not np.isfinite(signal).all():
-            raise NotScored(f"{name} has NaN or infinite samples")
-        if np.ptp(signal) == 0:
-            raise NotScored(f"{name} is constant (silence)")
-    if np.abs(target).max() < SILENCE:
-        raise NotScored("target is silent")
-    return predicted, target

@@ -5,13 +5,17 @@ import signal
 import sys
 import time
 
+import psutil
+
 MARK = 7.0  # first sample of the utterance that breaks
 
 
 def process(names, predicted, target):
     """What is known of the process instead of scores."""
-    loaded = {"torch": "torch" in sys.modules, "threads": os.environ["OMP_NUM_THREADS"]}
-    return {"pid": os.getpid(), **loaded, "peak": abs(predicted).max()}, {}
+    from scoring import quality  # noqa: F401 - as scoring imports it, with NumPy
+
+    found = {"torch": "torch" in sys.modules, "threads": psutil.Process().num_threads()}
+    return {"pid": os.getpid(), **found, "peak": abs(predicted).max()}, {}
 
 
 def killed_by_mark(names, predicted, target):
