@@ -14,10 +14,9 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 from torch.utils.data import DataLoader
 
-from corpus.audio import read
-from corpus.inspection import announces_more
+from corpus.audio import is_cut_short, read
 from corpus.layout import MAX_SECONDS, SAMPLE_RATE
-from corpus.resampling import to_16k
+from corpus.resampling import resample
 from errors import RecipeError, listed
 from training.manifest import SOUNDS, read_manifest
 from training.ranks import deal
@@ -77,37 +76,31 @@ def make_loaders(
 
 def build_dataset(
     annotation: str,
-    data_root: str | None,
     tokens: Tokens | None,
     sorting: str = "original",
-    limit: int | None = None,
-    max_seconds: float = MAX_SECONDS,
     piece_seconds: float | None = None,
+    max_seconds: float = math.inf,
+    data_root: str | None = None,
 ) -> DynamicItemDataset:
-    """A manifest -> dataset with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
+    """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
 
     With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
+    Everything in it can be pickled, for loader processes that are spawned.
     """
     entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
     dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))
     load = partial(load_signal, max_seconds=max_seconds)
-    for kind in ("noisy", "clean"):
-        dataset.add_dynamic_item(load, takes=[f"{kind}_wav", "piece"], provides=f"{kind}_sig")
-    keys = ["id", "noisy_sig", "clean_sig"]
+    dataset.add_dynamic_item(load, takes=["noisy_wav", "piece"], provides="noisy_sig")
+    dataset.add_dynamic_item(load, takes=["clean_wav", "piece"], provides="clean_sig")
+    text = []
     if tokens is not None:
-        dataset.add_dynamic_item(tokens.encode, takes=[tokens.field], provides="tokens")
-        keys += ["tokens", "words", "phones"]
-    dataset.set_output_keys(keys)
-    if sorting not in ORDERS:
-        raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
-    by_length = sorting in ("ascending", "descending")
-    if by_length or limit:
-        dataset = dataset.filtered_sorted(
-            sort_key="length" if by_length else None,
-            reverse=sorting == "descending",
-            select_n=limit,
-        )
-    return dataset
+        dataset.add_dynamic_item(tokens.encode, takes=tokens.field, provides="tokens")
+        for name, add in (("tokens_bos", tokens.with_begin), ("tokens_eos", tokens.with_end)):
+            dataset.add_dynamic_item(add, takes="tokens", provides=name)
+        text = ["tokens", "tokens_bos", "tokens_eos", "words", "phones"]
+    dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
+    key = "length" if sorting in ("ascending", "descending") else None
+    return dataset.filtered_sorted(sort_key=key, reverse=sorting == "descending")
 
 
 def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict]:
@@ -131,7 +124,7 @@ def load_signal(
     """Part i of n of a sound file -> float32 [samples] at 16 kHz."""
     try:
         info = soundfile.info(path)
-        if announces_more(info):
+        if is_cut_short(info):
             return BadSound(f"{path} is cut short: its header announces more than it holds")
         if not MIN_SECONDS <= info.duration <= max_seconds:
             accepted = f"accepted: {MIN_SECONDS:g} to {max_seconds:g}"
@@ -143,7 +136,7 @@ def load_signal(
         return BadSound(problem)
     if not np.isfinite(signal).all():
         return BadSound(f"{path} holds samples that are not finite numbers")
-    signal = torch.from_numpy(to_16k(signal, rate))
+    signal = torch.from_numpy(resample(signal, rate, SAMPLE_RATE))
     i, n = piece
     return signal[i * len(signal) // n : (i + 1) * len(signal) // n]
 
