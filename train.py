@@ -63,7 +63,9 @@ class MimicBrain(sb.Brain):
         p["clean_wav"], p["lens"] = batch.clean_sig
         if stage == sb.Stage.TRAIN and getattr(self.hparams, "remix", None) is not None:
             seed = self.draw().getrandbits(32)
-            p["noisy_wav"] = remix(p["noisy_wav"], p["clean_wav"], p["lens"], self.hparams.remix, seed)
+            p["noisy_wav"] = remix(
+                p["noisy_wav"], p["clean_wav"], p["lens"], self.hparams.remix, seed
+            )
         if needs.enhanced:
             p |= self.enhance(p["noisy_wav"], p["lens"], batch.id, stage)
         if needs.clean_features:

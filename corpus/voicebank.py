@@ -130,7 +130,11 @@ def unpack(archive: Path, folder: Path) -> int:
                 members.items(), f"Unpacking {archive.name}", delay=QUIET_SECONDS, disable=None
             ):
                 if _size(path) != member.file_size or not path.exists():
-                    with opened.open(member) as source, whole(path) as aside, open(aside, "wb") as f:
+                    with (
+                        opened.open(member) as source,
+                        whole(path) as aside,
+                        open(aside, "wb") as f,
+                    ):
                         shutil.copyfileobj(source, f)  # checks the CRC at the end
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:
         archive.unlink()

@@ -152,7 +152,14 @@ def damage(folder: pathlib.Path) -> str | None:
                 return f"{file.name} has a wrong checksum"
             if file.name == METAFNAME:
                 Checkpointer._construct_checkpoint_objects([folder])[0].meta["unixtime"]
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, yaml.YAMLError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            zipfile.BadZipFile,
+            yaml.YAMLError,
+        ) as error:
             return f"{file.name}: {error}"
     return None
 

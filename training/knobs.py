@@ -33,7 +33,12 @@ def number(low: float, high: float = math.inf, above: bool = False, null: bool =
 
     def accepts(value):
         is_number = isinstance(value, Real) and not isinstance(value, bool)
-        return is_number and math.isfinite(value) and low <= value <= high and value > low - (not above)
+        return (
+            is_number
+            and math.isfinite(value)
+            and low <= value <= high
+            and value > low - (not above)
+        )
 
     words = f"numbers {'above' if above else 'from'} {low}" + (f" to {high}" * (high < math.inf))
     return Knob(accepts, words, null)

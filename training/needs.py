@@ -52,7 +52,9 @@ class Needs:
         self.ctc = "ctc_log_probs" in reads or searches_ctc
         self.seq = "seq_log_probs" in reads
         targets = {name for name in reads if "token" in name}
-        self.encoded = bool(self.ctc or self.seq or self.hypotheses or targets or "encoded" in reads)
+        self.encoded = bool(
+            self.ctc or self.seq or self.hypotheses or targets or "encoded" in reads
+        )
         self.signal = self.encoded or "signal" in reads
         self.perceptual = any(name.startswith("perceptual_") for name in reads)
         perceived = hparams.get("perceptual_reads") if self.perceptual else None

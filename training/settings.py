@@ -120,7 +120,9 @@ def parse_yaml(text: str, where: str) -> Any:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: dates out of range
         problem = getattr(error, "problem", None) or error
-        raise RecipeError(f"{where}: {text[:200]!r} is not YAML of plain values: {problem}.") from error
+        raise RecipeError(
+            f"{where}: {text[:200]!r} is not YAML of plain values: {problem}."
+        ) from error
 
 
 def document_of(stage_file: str) -> dict[str, Any]:
