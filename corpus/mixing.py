@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -68,7 +69,6 @@ class MixSettings:
     test_speakers: tuple = ("0.1",)
     test_noises: tuple = ("0.3",)
     seed: int = 1234
-    only: tuple = ()
     without: tuple = ()
 
 
@@ -94,7 +94,7 @@ def mix_corpus(
     """
     data_folder = Path(data_folder)
     _check(settings)
-    found = find_speech(Path(speech), settings.only, settings.without, leave_out=data_folder)
+    found = find_speech(Path(speech), settings.without, leave_out=data_folder)
     kinds = find_noises(Path(noise), leave_out=data_folder)
     split = _split({item.speaker for item in found}, set(kinds), settings)
     record = {**split, "settings": asdict(settings), "utterances": len(found), "version": VERSION}
@@ -136,7 +136,7 @@ def _chosen(
     """The sorted names that an option asks for; ``spare`` of those there must be left."""
     available = sorted(there)
     chosen = {safe_name(name) for name in wanted}
-    if len(wanted) == 1 and _is_fraction(wanted[0]) and not chosen & there:
+    if len(wanted) == 1 and re.fullmatch(r"0?\.\d+", wanted[0]):
         count = max(1, round(float(wanted[0]) * len(available)))
         chosen = set(draw.sample(available, min(count, len(available))))
     if unknown := sorted(chosen - there):
@@ -147,13 +147,6 @@ def _chosen(
             f"accepted: 1 to {max(0, len(available) - spare)}, since the other parts need some."
         )
     return sorted(chosen)
-
-
-def _is_fraction(text: str) -> bool:
-    try:
-        return 0 < float(text) < 1
-    except ValueError:
-        return False
 
 
 def _plan(
