@@ -15,19 +15,10 @@ import numpy as np
 import soundfile
 from tqdm.contrib.concurrent import thread_map
 
+from corpus import layout
 from corpus.audio import is_cut_short
 from corpus.files import read_text, write_text
-from corpus.layout import (
-    MAX_SECONDS,
-    SAMPLE_RATE,
-    TEST,
-    TRAIN,
-    VALID_SPEAKERS,
-    Utterance,
-    at_16k,
-    find_log,
-    find_utterances,
-)
+from corpus.layout import MAX_SECONDS, SAMPLE_RATE, VALID_SPEAKERS, Utterance
 from corpus.pronunciations import Lexicon, lexicon_files, unknown_words_message
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
@@ -67,12 +58,11 @@ def prepare(
             f"data_folder: no such folder {data_folder}. Get one: data_prep.py --help"
         )
     if speakers is None:
-        there = [n for n, p in TRAIN.items() for name in (p.clean, at_16k(p.clean))
-                 if (data_folder / name).is_dir()]  # fmt: skip
-        speakers = min(there, default=28)
-    parts = (TRAIN[speakers], TEST)
-    utterances = find_utterances(data_folder, parts, needs_text)
-    logs = [log for part in parts if (log := find_log(data_folder, part))]
+        there = {path.name.removesuffix("_16k") for path in data_folder.iterdir()}
+        speakers = min((n for n, part in layout.TRAIN.items() if part.clean in there), default=28)
+    parts = (layout.TRAIN[speakers], layout.TEST)
+    utterances = layout.find_utterances(data_folder, parts, needs_text)
+    logs = [log for part in parts if (log := layout.find_log(data_folder, part))]
     lexicons = [_hash(path) for path in lexicon_files(extra_lexicon)]
     settings = [VERSION, valid_speakers, max_seconds, skip, needs_text, lexicons]
     mark = _fingerprint(data_folder, utterances, logs, settings)
@@ -80,9 +70,11 @@ def prepare(
     stamp = save_folder / "manifests.stamp.json"
     try:
         known = json.loads(read_text(stamp))
-    except (RecipeError, ValueError):  # none yet, or damaged
-        known = {}
-    if known.get("data") == mark and all(known[p.name] == _hash(p) for p in paths.values()):
+        outputs = known["outputs"]  # hashes of what was written by the recipe, not by hand
+    except (RecipeError, ValueError, TypeError, KeyError):  # none yet, or damaged
+        known, outputs = {}, {}
+    same = known.get("data_and_settings") == mark
+    if same and all(outputs.get(path.name) == _hash(path) for path in paths.values()):
         return paths
 
     save_folder.mkdir(parents=True, exist_ok=True)
@@ -111,18 +103,19 @@ def prepare(
 
     texts = {paths[n]: json.dumps(entries, indent=1) for n, entries in manifests.items()}
     for path, text in texts.items():
-        if path.is_file() and _hash(path) not in (known.get(path.name), _hash_of(text)):
+        if path.is_file() and _hash(path) not in (outputs.get(path.name), _hash_of(text)):
             raise RecipeError(
                 f"{path} was changed by hand, or is not of this recipe, and is not overwritten. "
                 "Move it away, or train on it as it is: --skip_prep=True."
             )
     derived = save_folder / "derived_words.txt"
-    if lexicon and (not derived.is_file() or _hash(derived) == known.get(derived.name)):
+    if lexicon and (not derived.is_file() or _hash(derived) == outputs.get(derived.name)):
         lines = [f"{word} {' '.join(phones)}\n" for word, phones in lexicon.derived.items()]
         texts[derived] = "".join(sorted(lines))
     for path, text in texts.items():
         write_text(path, text)
-    write_text(stamp, json.dumps({"data": mark} | {p.name: _hash(p) for p in texts}, indent=1))
+    known = {"data_and_settings": mark, "outputs": {path.name: _hash(path) for path in texts}}
+    write_text(stamp, json.dumps(known, indent=1))
     return paths
 
 

@@ -23,6 +23,7 @@ from corpus.resampling import resample
 from errors import RecipeError, listed
 
 PEAK = 0.98  # of full scale; a louder mixture is turned down
+SHORTEST, FAINTEST = 800, 2.0**-13  # samples and mean of amplitudes, of speech that has a level
 DRAWS = 50  # stretches of a noise to try for one that is not silent
 VERSION = 2  # raise it when the same settings would give other bytes
 
@@ -37,6 +38,8 @@ def mix_at_snr(
     If the mixture would clip, both are turned down by one gain.
     """
     speech, noise = _checked(speech, "speech"), _checked(noise, "noise")
+    if speech.size < SHORTEST or np.abs(speech).mean() < FAINTEST:
+        raise RecipeError(f"the speech is shorter than {SHORTEST} samples, or all but silent")
     noise = np.resize(noise, speech.size)
     noise_level = rms(noise)
     if noise_level == 0.0:
@@ -95,17 +98,17 @@ def mix_corpus(
     data_folder = Path(data_folder)
     _check(settings)
     found = find_speech(Path(speech), settings.without, leave_out=data_folder)
-    kinds = find_noises(Path(noise), leave_out=data_folder)
+    kinds, problems = find_noises(Path(noise), leave_out=data_folder)
     split = _split({item.speaker for item in found}, set(kinds), settings)
     record = {**split, "settings": asdict(settings), "utterances": len(found), "version": VERSION}
     _claim(data_folder, json.dumps(record, indent=1) + "\n")
     plan = _plan(found, sorted(kinds), split, settings)
-    problems = thread_map(
+    mixed = thread_map(
         lambda item: _mix(item, kinds[item.kind], data_folder, settings.seed), plan,
         max_workers=os.cpu_count(), desc="Mixing", unit="utt", delay=5, disable=None,
     )  # fmt: skip
-    made = [item for item, problem in zip(plan, problems, strict=True) if not problem]
-    problems = [problem for problem in problems if problem]
+    made = [item for item, problem in zip(plan, mixed, strict=True) if not problem]
+    problems += [problem for problem in mixed if problem]
     for part in (TRAIN[28], TEST):
         lines = [f"{item.name} {item.kind} {item.snr:g}\n" for item in made if item.part is part]
         if not lines:
@@ -116,8 +119,9 @@ def mix_corpus(
 
 def _check(settings: MixSettings) -> None:
     for name in ("snrs_train", "snrs_test"):
-        if not getattr(settings, name) or not np.isfinite(getattr(settings, name)).all():
-            raise RecipeError(f"--{name} is {getattr(settings, name)}; accepted: numbers in dB")
+        values = getattr(settings, name)
+        if not values or not all(-100 <= value <= 100 for value in values):
+            raise RecipeError(f"--{name} is {values}; accepted: numbers from -100 to 100 dB")
     if settings.seed < 0:
         raise RecipeError(f"--seed is {settings.seed}; accepted: whole numbers from 0 on")
 
@@ -190,10 +194,7 @@ def _stretch(files: list[Path], samples: int, rng: np.random.Generator) -> np.nd
     """
     for _ in range(DRAWS):
         path = files[rng.integers(len(files))]
-        try:
-            info = soundfile.info(os.fsencode(path))
-        except soundfile.LibsndfileError as problem:
-            raise RecipeError(f"Cannot read {path} as sound: {problem}") from problem
+        info = soundfile.info(os.fsencode(path))
         wanted = -(-samples * info.samplerate // SAMPLE_RATE)
         start = rng.integers(info.frames - wanted) if info.frames > wanted else 0
         signal, rate = read(path, start, min(wanted, info.frames))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+import soundfile
+
 from corpus.audio import SUFFIXES
 from corpus.files import find_files, read_text
 from errors import RecipeError, listed
@@ -63,22 +65,29 @@ def find_speech(
     return [Speech(path, safe_name(found[path][0]), found[path][1]) for path in sorted(found)]
 
 
-def find_noises(folder: Path, leave_out: Path | None = None) -> dict[str, list[Path]]:
-    """Noise kind -> its sound files; one kind for each sub-folder that holds some."""
+def find_noises(
+    folder: Path, leave_out: Path | None = None
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """Noise kind -> its sound files, one kind for each sub-folder, and what is wrong with files."""
     if not folder.is_dir():
         raise RecipeError(f"--noise: no such folder {folder}")
-    kinds = {}
+    kinds, problems = {}, []
     for path in find_files(folder, SUFFIXES, leave_out):
         place = path.relative_to(folder).parts
-        if len(place) > 1:
+        try:
+            empty = soundfile.info(os.fsencode(path)).frames == 0
+        except soundfile.LibsndfileError:
+            empty = True
+        if empty or len(place) == 1:
+            problems.append(f"{path} " + ("holds no sound" if empty else "is of no noise kind"))
+        else:
             kinds.setdefault(safe_name(place[0]), []).append(path)
     if len(kinds) < 2:
         raise RecipeError(
-            f"--noise: {folder} has {len(kinds)} sub-folder(s) with sound files "
-            f"({', '.join(SUFFIXES)}); two kinds are needed at least, one sub-folder each, since "
-            "the test has noises of its own."
+            f"--noise: {folder} has {len(kinds)} sub-folder(s) with sound files; accepted: two or "
+            f"more, one for each kind, since the test has noises of its own.\n{listed(problems)}"
         )
-    return kinds
+    return kinds, problems
 
 
 def safe_name(name: str) -> str:
@@ -108,10 +117,11 @@ def _from_folders(folder: Path, leave_out: Path | None) -> list[tuple[Path, str,
     """LibriSpeech's speaker is the first number of the file name, else the first folder."""
     texts = {path.with_suffix(""): path for path in find_files(folder, TEXTS, leave_out)}
     librispeech = {
-        listing.parent / line.partition(" ")[0]: line.partition(" ")[2]
+        listing.parent / line.split()[0]: " ".join(line.split()[1:])
         for listing in texts.values()
         if listing.name.endswith(".trans.txt")
         for line in read_text(listing).splitlines()
+        if line.strip()
     }
     found = []
     for path in find_files(folder, SUFFIXES, leave_out):

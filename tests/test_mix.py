@@ -188,6 +188,7 @@ def test_texts_may_stand_in_a_tree_of_their_own(tmp_path):
         ({"test_noises": ("snow",)}, "no snow; available: cafe, rain"),
         ({"seed": -1}, "seed is -1; accepted"),
         ({"snrs_test": (float("nan"),)}, "snrs_test is (nan,); accepted"),
+        ({"snrs_test": (1e9,)}, "snrs_test is (1000000000.0,); accepted"),
         ({"snrs_train": ()}, "snrs_train is (); accepted"),
     ],
 )
@@ -209,15 +210,26 @@ def test_one_bad_recording_costs_itself(speech, noise, tmp_path, capsys):
     soundfile.write(speech / "ann" / "take0.flac", np.zeros(8000), 16000)
     (speech / "ann" / "take1.flac").write_bytes(b"no sound")
     soundfile.write(speech / "cid" / "take0.flac", np.ones(4000) / 2, 44099)
+    soundfile.write(speech / "cid" / "take1.flac", np.ones(1) / 2, 16000)
+    (noise / "rain" / "damaged.wav").write_bytes(b"no sound")
+    write_sound(noise / "loose.wav")
     command = ["mix", f"--speech={speech}", f"--noise={noise}", f"--data_folder={tmp_path / 'out'}"]
     assert data_prep.main([*command, "--valid_speakers=bob", "--test_speakers=dee"]) == 1
     said = capsys.readouterr().err
-    assert "3 file(s) are left out" in said and "take0.flac with noise" in said
+    assert "6 file(s) are left out" in said and "take0.flac with noise" in said
     assert "silent" in said and "Cannot read" in said and "44099 Hz" in said
+    assert "damaged.wav holds no sound" in said and "loose.wav is of no noise kind" in said
     logged = (tmp_path / "out" / "log_trainset_28spk.txt").read_text()
     assert {line.split()[0] for line in logged.splitlines()} == {
-        "ann_003", "bob_001", "bob_002", "bob_003", "cid_002", "cid_003"
+        "ann_003", "bob_001", "bob_002", "bob_003", "cid_003"
     }  # fmt: skip
+
+
+def test_sound_that_cannot_seek_is_mixed(speech, noise, tmp_path):
+    for kind in NOISES:
+        soundfile.write(noise / kind / "clip.wav", sound(kind, 9, 8000), 8000, subtype="GSM610")
+    soundfile.write(speech / "ann/take0.wav", sound("a", 1, 8000), 8000, subtype="GSM610")
+    assert mix_corpus(speech, noise, tmp_path / "out", SETTINGS)["problems"] == []
 
 
 def test_silent_noise_is_named(speech, noise, tmp_path):
@@ -300,7 +312,7 @@ def test_links_are_followed_and_junk_and_output_are_not(speech, noise, tmp_path)
     before = contents(out)
     mix_corpus(speech, noise, out, SETTINGS)
     assert contents(out) == before
-    assert find_noises(noise, leave_out=noise / "rain").keys() == set(NOISES) - {"rain"}
+    assert find_noises(noise, leave_out=noise / "rain")[0].keys() == set(NOISES) - {"rain"}
 
 
 @pytest.mark.parametrize(
