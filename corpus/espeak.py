@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import RecipeError
+from errors import RecipeError, wanted
 
 RATE = 22050  # Hz, of what espeak-ng makes
 SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, within the call
@@ -22,7 +22,16 @@ _Callback = ctypes.CFUNCTYPE(
 
 def package_folder() -> Path:
     """The folder that holds espeak-ng's own data, ``espeak-ng-data``."""
-    return Path(_package().get_data_path()).parent
+    return Path(_loader().get_data_path()).parent
+
+
+def _loader():
+    """The pip package that holds the C library and its data."""
+    return wanted(
+        "espeakng-loader",
+        "Speaking the mini corpus, and pronouncing words that the dictionary lacks,",
+        "add these words with --extra_lexicon",
+    )
 
 
 def prepare_data(folder: str | Path, variants: dict[str, str]) -> Path:
@@ -51,7 +60,7 @@ class Engine:
     """Speaks text with a voice such as ``en-us`` or ``en-us+variant``. Not thread-safe."""
 
     def __init__(self, folder: Path):
-        self._library = ctypes.CDLL(_package().get_library_path())
+        self._library = ctypes.CDLL(_loader().get_library_path())
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, str(folder).encode(), DO_NOT_EXIT)
         if rate != RATE:
@@ -94,15 +103,3 @@ class Engine:
     def _check(status, what):
         if status != 0:
             raise RecipeError(f"espeak-ng refused {what} (status {status}).")
-
-
-def _package():
-    """The pip package that holds the C library and its data."""
-    try:
-        import espeakng_loader
-    except ImportError as problem:
-        raise RecipeError(
-            "espeak-ng, which speaks the mini corpus and pronounces words that the dictionary "
-            "lacks, is missing. Install it with: pip install espeakng-loader"
-        ) from problem
-    return espeakng_loader

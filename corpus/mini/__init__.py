@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from corpus.audio import write
 from corpus.espeak import engine, prepare_data
-from corpus.files import write_text
+from corpus.files import is_junk, write_text
 from corpus.layout import SAMPLE_RATE
 from corpus.mini import noises
 from corpus.mini.sentences import sentence
@@ -26,30 +26,19 @@ from errors import RecipeError
 VERSION = 2  # raise it whenever the same seed would give other bytes
 SNRS = {"train": (0, 5, 10, 15), "valid": (0, 5, 10, 15), "test": (2.5, 7.5, 12.5, 17.5)}  # dB
 KINDS = {"train": list(noises.TRAIN), "valid": list(noises.TRAIN), "test": list(noises.TEST)}
-TRAIN_FOLDERS = (
-    "clean_trainset_28spk_wav_16k",
-    "noisy_trainset_28spk_wav_16k",
-    "trainset_28spk_txt",
-)
-TEST_FOLDERS = ("clean_testset_wav_16k", "noisy_testset_wav_16k", "testset_txt")
-FOLDERS = {"train": TRAIN_FOLDERS, "valid": TRAIN_FOLDERS, "test": TEST_FOLDERS}
+PARTS = {"train": "trainset_28spk", "valid": "trainset_28spk", "test": "testset"}
 LOGS = {"log_trainset_28spk.txt": ("train", "valid"), "log_testset.txt": ("test",)}
 MARKER = "started.json"  # says that the folder is ours, and of which seed and sizes
-CHUNK = 20  # utterances that a process makes at once
+JOBS = -1  # processes; -1: one a core
 
 
 def synthesize_mini_corpus(
-    folder: str | Path,
-    seed: int = 1234,
-    n_train: int = 1200,
-    n_valid: int = 80,
-    n_test: int = 200,
-    jobs: int = -1,
+    folder: str | Path, seed: int = 1234, n_train: int = 1200, n_valid: int = 80, n_test: int = 200
 ) -> Path:
     """Synthesize what the corpus in ``folder`` lacks, and return the folder.
 
-    Same ``seed`` and sizes (utterances) give the same bytes for any ``jobs`` (processes; -1: one
-    a core). The SNRs in the logs are active speech level over noise RMS (see ``corpus.mixing``).
+    Same ``seed`` and sizes (utterances) give the same bytes. The SNRs in the logs are active
+    speech level over noise RMS (see ``corpus.mixing``).
     RecipeError if the folder holds anything else, which is left as it is.
     """
     folder, sizes = Path(folder), {"train": n_train, "valid": n_valid, "test": n_test}
@@ -57,7 +46,7 @@ def synthesize_mini_corpus(
     plan = [item for split, count in sizes.items() for item in _planned(split, count, seed)]
     missing = [item for item in plan if not all(path.exists() for path in _paths(folder, item))]
     if missing:
-        _synthesize(folder, missing, jobs)
+        _synthesize(folder, missing)
     for log, splits in LOGS.items():
         lines = [f"{i['name']} {i['kind']} {i['snr']:g}\n" for i in plan if i["split"] in splits]
         if not (folder / log).exists():
@@ -69,22 +58,24 @@ def _claim(folder, identity):
     """Make the folder ours, or raise RecipeError where it holds something else."""
     if not all(isinstance(value, int) and value >= 0 for value in identity.values()):
         raise RecipeError(f"Mini corpus of {identity}; accepted: whole numbers from 0 on.")
-    marker = folder / MARKER
+    marker, told = folder / MARKER, json.dumps(identity, indent=2) + "\n"
     if marker.exists():
         found = marker.read_text(encoding="utf-8", errors="replace")
-        if found != json.dumps(identity, indent=2) + "\n":
+        if found != told:
             raise RecipeError(
-                f"{folder} holds a mini corpus made with {' '.join(found.split())}, not with "
-                f"{json.dumps(identity)}. Ask for the same one, name another folder, or delete it."
+                f"{folder} holds a mini corpus made with {found.strip()}, not with {told.strip()}. "
+                "Ask for the same one, name another folder, or delete it."
             )
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and not all(is_junk(path.name) for path in folder.iterdir()):
         raise RecipeError(
             f"{folder} holds something that is not the mini corpus, and it is left as it is. "
             "Name an empty or a new folder for the corpus, or move away what is there."
         )
-    for name in TRAIN_FOLDERS + TEST_FOLDERS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    write_text(marker, json.dumps(identity, indent=2) + "\n")
+    else:
+        write_text(marker, told)
+    for split in PARTS:
+        for path in _paths(folder, {"split": split, "name": ""}):
+            path.parent.mkdir(exist_ok=True)
 
 
 def _planned(split, count, seed):
@@ -112,33 +103,31 @@ def _generator(seed, key):
 
 def _paths(folder, item):
     """Clean sound, noisy sound and transcript of an utterance."""
-    clean, noisy, text = (folder / place / item["name"] for place in FOLDERS[item["split"]])
-    return [Path(f"{clean}.wav"), Path(f"{noisy}.wav"), Path(f"{text}.txt")]
+    part, name = PARTS[item["split"]], item["name"]
+    return [
+        folder / f"clean_{part}_wav_16k" / f"{name}.wav",
+        folder / f"noisy_{part}_wav_16k" / f"{name}.wav",
+        folder / f"{part}_txt" / f"{name}.txt",
+    ]
 
 
-def _synthesize(folder, items, jobs):
+def _synthesize(folder, items):
     """Make utterances in processes: espeak-ng is one global state, threads would mix speech."""
     variants = {voice.name: voice.variant for split in SNRS for voice in speakers(split)}
-    chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    with (
-        tempfile.TemporaryDirectory(prefix="mini") as data,
-        tqdm(total=len(items), desc="Mini corpus", unit="utt", disable=None) as bar,
-    ):
+    with tempfile.TemporaryDirectory(prefix="mini") as data:
         prepare_data(data, variants)
-        workers = Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for count in workers(delayed(_synthesize_chunk)(folder, chunk, data) for chunk in chunks):
-            bar.update(count)
+        workers = Parallel(n_jobs=JOBS, return_as="generator_unordered")
+        made = workers(delayed(_synthesize_one)(folder, item, data) for item in items)
+        for _ in tqdm(made, "Mini corpus", total=len(items), unit="utt", disable=None):
+            pass
 
 
-def _synthesize_chunk(folder, items, data):
-    """Make some utterances in this process; returns how many."""
-    for item in items:
-        rng = _generator(item["seed"], f"sound/{item['name']}")
-        speech = speak(engine(data), item["voice"], item["text"], rng)
-        noise = noises.noise(item["kind"], speech.size, rng, engine(data))
-        noisy, clean = mix_at_snr(speech, noise, item["snr"])
-        clean_path, noisy_path, text_path = _paths(folder, item)
-        write(clean_path, clean, SAMPLE_RATE)
-        write(noisy_path, noisy, SAMPLE_RATE)
-        write_text(text_path, item["text"] + "\n")
-    return len(items)
+def _synthesize_one(folder, item, data):
+    rng = _generator(item["seed"], f"sound/{item['name']}")
+    speech = speak(engine(data), item["voice"], item["text"], rng)
+    noise = noises.noise(item["kind"], speech.size, rng, engine(data))
+    noisy, clean = mix_at_snr(speech, noise, item["snr"])
+    clean_path, noisy_path, text_path = _paths(folder, item)
+    write(clean_path, clean, SAMPLE_RATE)
+    write(noisy_path, noisy, SAMPLE_RATE)
+    write_text(text_path, item["text"] + "\n")

@@ -63,12 +63,8 @@ class Scene:
     def tones(self, pitch, count):
         """Harmonics of ``pitch`` Hz, random phases, falling strength, RMS 1."""
         time = np.arange(self.samples) / SAMPLE_RATE
-        phases = self.rng.uniform(0, 2 * np.pi, count)
-        waves = (
-            np.sin(2 * np.pi * pitch * k * time + phase) / k**0.5
-            for k, phase in enumerate(phases, start=1)
-        )
-        return _unit(sum(waves))
+        phases = enumerate(self.rng.uniform(0, 2 * np.pi, count), start=1)
+        return _unit(sum(np.sin(2 * np.pi * pitch * k * time + p) / k**0.5 for k, p in phases))
 
     def impacts(self, per_second, low, high, decay):
         """Random blows that ring at ``low`` to ``high`` Hz for about ``decay`` s, RMS 1."""
@@ -87,8 +83,8 @@ class Scene:
         crowd = np.zeros(self.samples)
         for _ in range(count):
             voice = voices[self.rng.integers(len(voices))]
-            accent = voice.accent if language == "en" else language
-            talker = _talker(self.engine, f"{accent}+{voice.name}", voice.speed, language)
+            code = voice.code if language == "en" else f"{language}+{voice.name}"
+            talker = _talker(self.engine, code, voice.speed, language)
             gain = self.rng.uniform(0.5, 1)
             shifted = np.roll(talker, self.rng.integers(talker.size))
             crowd += gain * np.resize(shifted, self.samples)

@@ -40,18 +40,12 @@ class Voice:
     """One speaker."""
 
     name: str
-    gender: str  # "male" or "female"
-    accent: str
+    code: str  # espeak-ng's name for the voice: accent+name
     variant: str  # text of espeak-ng's file that describes the voice
     speed: int  # words per minute
     breath: float  # aspiration over voice, amplitude
     drift: float  # relative depth of the pitch's drift
     colour: tuple  # dB at BANDS
-
-    @property
-    def code(self) -> str:
-        """espeak-ng's name for the voice."""
-        return f"{self.accent}+{self.name}"
 
 
 def speakers(split: str) -> list[Voice]:
@@ -62,8 +56,10 @@ def speakers(split: str) -> list[Voice]:
 def _draw(name, gender, place):
     """Draw a voice, always the same for the same name. Scales are in percent."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    tracts, pitches = ((92, 103), (70, 105)) if gender == "m" else ((106, 117), (135, 180))
-    gender = {"m": "male", "f": "female"}[gender]
+    if gender == "m":
+        gender, tracts, pitches = "male", (92, 103), (70, 105)
+    else:
+        gender, tracts, pitches = "female", (106, 117), (135, 180)
     tract, low = rng.uniform(*tracts), rng.uniform(*pitches)
     high = low * rng.uniform(1.35, 1.7)
     formants = np.round(tract * rng.uniform(0.96, 1.04, 9)).astype(int)
@@ -77,8 +73,8 @@ def _draw(name, gender, place):
         variant += f"formant {i} {formant} 100 {width}\n"
     breath, drift = rng.uniform(0.1, 0.25), rng.uniform(0.005, 0.015)
     colour = tuple(np.round(rng.uniform(-2.5, 2.5, BANDS.size), 2))
-    accent = ACCENTS[place % len(ACCENTS)]
-    return Voice(name, gender, accent, variant, speed, breath, drift, colour)
+    code = f"{ACCENTS[place % len(ACCENTS)]}+{name}"
+    return Voice(name, code, variant, speed, breath, drift, colour)
 
 
 def speak(engine: Engine, voice: Voice, text: str, rng: np.random.Generator) -> np.ndarray:
