@@ -76,18 +76,17 @@ class Engine:
     def say(self, voice: str, text: str, speed: float) -> np.ndarray:
         """Speak ``text`` at ``speed`` words a minute: float32 ``[samples]`` at ``RATE``, -1..1."""
         self._pieces.clear()
-        call, encoded = self._library, text.encode() + b"\0"
-        self._check(call.espeak_SetVoiceByName(voice.encode()), f"voice {voice!r}")
-        self._check(call.espeak_SetParameter(WORDS_PER_MINUTE, int(speed), 0), f"speed {speed}")
-        status = call.espeak_Synth(encoded, len(encoded), 0, 0, 0, UTF8, None, None)
-        self._check(status, f"text {text!r}")
+        encoded = text.encode() + b"\0"
+        self._ask("SetVoiceByName", voice.encode())
+        self._ask("SetParameter", WORDS_PER_MINUTE, int(speed), 0)
+        self._ask("Synth", encoded, len(encoded), 0, 0, 0, UTF8, None, None)
         if not self._pieces:
             raise RecipeError(f"espeak-ng said nothing for {text!r} with voice {voice!r}.")
         return np.concatenate(self._pieces).astype(np.float32) / 32768
 
     def phonemes(self, voice: str, text: str) -> list[str]:
         """The phonemes of ``text`` in IPA, without stress."""
-        self._check(self._library.espeak_SetVoiceByName(voice.encode()), f"voice {voice!r}")
+        self._ask("SetVoiceByName", voice.encode())
         rest, found = ctypes.c_char_p(text.encode()), ""
         while rest.value is not None:  # one clause at a time
             clause = self._library.espeak_TextToPhonemes(ctypes.byref(rest), UTF8, IPA)
@@ -99,7 +98,7 @@ class Engine:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on
 
-    @staticmethod
-    def _check(status, what):
+    def _ask(self, function, *arguments):
+        status = getattr(self._library, f"espeak_{function}")(*arguments)
         if status != 0:
-            raise RecipeError(f"espeak-ng refused {what} (status {status}).")
+            raise RecipeError(f"espeak-ng refused {function} {arguments} (status {status}).")

