@@ -173,7 +173,6 @@ def test_a_run_of_stage_3_is_found_with_its_tokens(tmp_path):
     given, found = stage()["modules"], stage(targets="characters", output_folder=tmp_path / "new")
     hand_over(given, tmp_path / "asr")
     recognizer = recognizer_from(tmp_path / "asr")
-    recognizer.check()
     tokens = recognizer.install(found)
     for name, module in given.items():
         loaded = found["modules"][name].state_dict()
@@ -213,7 +212,7 @@ def test_a_folder_of_another_shape_is_told(tmp_path, changes, words):
 
 def test_what_is_no_recognizer_is_told(tmp_path):
     with pytest.raises(RecipeError, match="neither a folder"):
-        recognizer_from(tmp_path / "gone").check()
+        recognizer_from(tmp_path / "gone")
     write_folder(tmp_path / "asr")
     (tmp_path / "asr/asr.ckpt").unlink()
     with pytest.raises(RecipeError, match="asr.ckpt"):

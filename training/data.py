@@ -12,12 +12,11 @@ from speechbrain.dataio.batch import PaddedBatch, PaddedData
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
 
-from corpus.audio import read
-from corpus.inspection import announces_more
-from corpus.layout import MAX_SECONDS, SAMPLE_RATE
-from corpus.resampling import to_16k
+from corpus.audio import is_cut_short, read
+from corpus.layout import SAMPLE_RATE
+from corpus.resampling import resample
 from errors import RecipeError, listed
-from training.manifest import SOUNDS, read_manifest
+from training.manifest import read_manifest
 from training.tokens import Tokens
 
 logger = logging.getLogger(__name__)
@@ -31,84 +30,71 @@ PAD_MULTIPLE = 1600  # samples; few different shapes, since on a CPU each new on
 def dataio_prep(
     hparams: dict, tokens: Tokens | None, device: str | torch.device = "cpu"
 ) -> tuple[DynamicItemDataset, DynamicItemDataset, DynamicItemDataset, dict, dict]:
-    """Datasets for training, validation and test; loader options for training and for the others.
+    """Datasets for training, validation and test; loader options of training and of the others.
 
     Without ``tokens`` the manifests need no text.
     """
-    build = partial(
-        build_dataset,
-        data_root=hparams["data_folder"],
-        tokens=tokens,
-        limit=hparams["debug_utterances"],
-        max_seconds=hparams["max_seconds"],
+    data_root, limit = hparams["data_folder"], hparams["debug_utterances"]
+    common = dict(data_root=data_root, limit=limit, max_seconds=hparams["max_seconds"])
+    piece_seconds, sorting = hparams.get("piece_seconds"), hparams["sorting"]
+    train = build_dataset(
+        hparams["train_annotation"], tokens, sorting, piece_seconds=piece_seconds, **common
     )
-    train = build(hparams["train_annotation"], sorting=hparams["sorting"],
-                  piece_seconds=hparams.get("piece_seconds"))  # fmt: skip
-    valid = build(hparams["valid_annotation"], sorting="ascending")
-    test = build(hparams["test_annotation"], sorting="ascending")
-    tell_resampling(train, valid, test)
+    valid = build_dataset(hparams["valid_annotation"], tokens, "ascending", **common)
+    test = build_dataset(hparams["test_annotation"], tokens, "ascending", **common)
 
-    common = {"pin_memory": torch.device(device).type == "cuda"}
-    valid_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **common}
-    train_options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **common}
+    pin = {"pin_memory": torch.device(device).type == "cuda"}
+    valid_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
+    train_options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
     if hparams["batch_seconds"]:
+        shuffled = dict(shuffle=True, batch_ordering="random", seed=hparams["seed"])
+        buckets = dict(num_buckets=30, length_func=itemgetter("length"))
         train_options["batch_sampler"] = DynamicBatchSampler(
-            train,
-            max_batch_length=hparams["batch_seconds"],
-            num_buckets=30,
-            length_func=itemgetter("length"),
-            shuffle=True,
-            batch_ordering="random",
-            seed=hparams["seed"],
+            train, hparams["batch_seconds"], **buckets, **shuffled
         )
     else:
-        shuffle = hparams["sorting"] == "random"
-        train_options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
+        train_options |= {"batch_size": hparams["batch_size"], "shuffle": sorting == "random"}
     train_options["num_workers"] = hparams["num_workers"]
     if hparams["num_workers"]:
-        # Seeds of workers must not be drawn from the training's generator: a resumed run would
-        # draw other numbers from there.
+        # A generator of its own: a resumed run draws from torch's what an undisturbed one draws.
         train_options |= {"persistent_workers": True, "generator": torch.Generator()}
     return train, valid, test, train_options, valid_options
 
 
 def build_dataset(
     annotation: str,
-    data_root: str | None,
     tokens: Tokens | None,
     sorting: str = "original",
     limit: int | None = None,
-    max_seconds: float = MAX_SECONDS,
     piece_seconds: float | None = None,
+    max_seconds: float = math.inf,
+    data_root: str | None = None,
 ) -> DynamicItemDataset:
-    """A manifest -> dataset with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
+    """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
 
     With ``tokens`` also tokens (int64 [length]), words and phones. ``limit``: number of utterances.
+    Everything in it can be pickled, for loader processes that are spawned.
     """
+    if sorting not in ORDERS:
+        raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
     entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
     dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))
     load = partial(load_signal, max_seconds=max_seconds)
-    for kind in ("noisy", "clean"):
-        dataset.add_dynamic_item(load, takes=[f"{kind}_wav", "piece"], provides=f"{kind}_sig")
-    keys = ["id", "noisy_sig", "clean_sig"]
+    dataset.add_dynamic_item(load, takes=["noisy_wav", "piece"], provides="noisy_sig")
+    dataset.add_dynamic_item(load, takes=["clean_wav", "piece"], provides="clean_sig")
+    text = []
     if tokens is not None:
-        dataset.add_dynamic_item(tokens.encode, takes=[tokens.field], provides="tokens")
-        keys += ["tokens", "words", "phones"]
-    dataset.set_output_keys(keys)
-    if sorting not in ORDERS:
-        raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
-    by_length = sorting in ("ascending", "descending")
-    if by_length or limit:
-        dataset = dataset.filtered_sorted(
-            sort_key="length" if by_length else None,
-            reverse=sorting == "descending",
-            select_n=limit,
-        )
-    return dataset
+        dataset.add_dynamic_item(tokens.encode, takes=tokens.field, provides="tokens")
+        text = ["tokens", "words", "phones"]
+    dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
+    key = "length" if sorting in ("ascending", "descending") else None
+    return dataset.filtered_sorted(
+        sort_key=key, reverse=sorting == "descending", select_n=limit or None
+    )
 
 
 def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict]:
-    """Utterances longer than ``seconds`` in parts of equal length (part i of n: piece = (i, n))."""
+    """Utterances longer than ``seconds`` in parts of equal length: part i of n, piece = (i, n)."""
     pieces = {}
     for name, entry in entries.items():
         n = math.ceil(entry["length"] / seconds) if seconds else 1
@@ -123,42 +109,25 @@ class BadSound(str):
 
 
 def load_signal(
-    path: str, piece: tuple[int, int] = (0, 1), max_seconds: float = MAX_SECONDS
-) -> "torch.Tensor | BadSound":
+    path: str, piece: tuple[int, int] = (0, 1), max_seconds: float = math.inf
+) -> torch.Tensor | BadSound:
     """Part i of n of a sound file -> float32 [samples] at 16 kHz."""
     try:
         info = soundfile.info(path)
-        if announces_more(info):
+        if is_cut_short(info):
             return BadSound(f"{path} is cut short: its header announces more than it holds")
         if not MIN_SECONDS <= info.duration <= max_seconds:
             accepted = f"accepted: {MIN_SECONDS:g} to {max_seconds:g}"
             return BadSound(f"{path} lasts {info.duration:.3f} s; {accepted}")
-        signal, rate = read(path)
+        signal = resample(*read(path), SAMPLE_RATE)
     except (soundfile.LibsndfileError, OSError) as problem:
         return BadSound(f"{path} cannot be read as sound: {problem}")
     except RecipeError as problem:
-        return BadSound(problem)
+        return BadSound(f"{path}: {problem}")
     if not np.isfinite(signal).all():
         return BadSound(f"{path} holds samples that are not finite numbers")
-    signal = torch.from_numpy(to_16k(signal, rate))
     i, n = piece
-    return signal[i * len(signal) // n : (i + 1) * len(signal) // n]
-
-
-def tell_resampling(*datasets: DynamicItemDataset, looked_at: int = 20) -> None:
-    """Log the other sample rates among the first files of each dataset."""
-    rates = set()
-    for dataset in datasets:
-        for entry in list(dataset.data.values())[:looked_at]:
-            for key in SOUNDS:
-                try:
-                    rates.add(soundfile.info(entry[key]).samplerate)
-                except (soundfile.LibsndfileError, OSError):
-                    pass  # told when the file is loaded
-    others = ", ".join(str(rate) for rate in sorted(rates - {SAMPLE_RATE}))
-    if others:
-        message = "Sound files at %s Hz are resampled to %d Hz each time they are read"
-        logger.info(message, others, SAMPLE_RATE)
+    return torch.from_numpy(signal[i * len(signal) // n : (i + 1) * len(signal) // n])
 
 
 class NoUtterance:
@@ -201,8 +170,7 @@ class BadUtterances:
     """What to do about them: ``error`` stops the run, ``skip`` leaves them out and counts."""
 
     def __init__(self, action: str):
-        self.action = action
-        self.told = set()
+        self.action, self.told = action, set()
 
     def meet(self, problems: list[str], may_be_empty: bool = True) -> int:
         """RecipeError, or each problem logged once; returns their number."""
