@@ -72,7 +72,7 @@ def test_mistakes_are_told(tmp_path):
     with pytest.raises(RecipeError, match="another network"):
         Source(str(tmp_path / "net.ckpt"), "make it").load("net", torch.nn.Linear(4, 4))
     (tmp_path / "torn.ckpt").write_bytes(b"no parameters")
-    with pytest.raises(RecipeError, match="no readable file"):
+    with pytest.raises(RecipeError, match="not a readable file"):
         Source(str(tmp_path / "torn.ckpt"), "make it").load("net", torch.nn.Linear(3, 3))
 
 

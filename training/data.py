@@ -36,10 +36,8 @@ def dataio_prep(
     """
     data_root, limit = hparams["data_folder"], hparams["debug_utterances"]
     common = dict(data_root=data_root, limit=limit, max_seconds=hparams["max_seconds"])
-    piece_seconds, sorting = hparams.get("piece_seconds"), hparams["sorting"]
-    train = build_dataset(
-        hparams["train_annotation"], tokens, sorting, piece_seconds=piece_seconds, **common
-    )
+    train_only = dict(sorting=hparams["sorting"], piece_seconds=hparams.get("piece_seconds"))
+    train = build_dataset(hparams["train_annotation"], tokens, **train_only, **common)
     valid = build_dataset(hparams["valid_annotation"], tokens, "ascending", **common)
     test = build_dataset(hparams["test_annotation"], tokens, "ascending", **common)
 
@@ -47,13 +45,13 @@ def dataio_prep(
     valid_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
     train_options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
     if hparams["batch_seconds"]:
-        shuffled = dict(shuffle=True, batch_ordering="random", seed=hparams["seed"])
-        buckets = dict(num_buckets=30, length_func=itemgetter("length"))
+        buckets = dict(num_buckets=30, length_func=itemgetter("length"), seed=hparams["seed"])
         train_options["batch_sampler"] = DynamicBatchSampler(
-            train, hparams["batch_seconds"], **buckets, **shuffled
+            train, hparams["batch_seconds"], shuffle=True, batch_ordering="random", **buckets
         )
     else:
-        train_options |= {"batch_size": hparams["batch_size"], "shuffle": sorting == "random"}
+        shuffle = hparams["sorting"] == "random"
+        train_options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
     train_options["num_workers"] = hparams["num_workers"]
     if hparams["num_workers"]:
         # A generator of its own: a resumed run draws from torch's what an undisturbed one draws.
@@ -88,9 +86,8 @@ def build_dataset(
         text = ["tokens", "words", "phones"]
     dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
     key = "length" if sorting in ("ascending", "descending") else None
-    return dataset.filtered_sorted(
-        sort_key=key, reverse=sorting == "descending", select_n=limit or None
-    )
+    reverse = sorting == "descending"
+    return dataset.filtered_sorted(sort_key=key, reverse=reverse, select_n=limit or None)
 
 
 def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict]:

@@ -81,9 +81,8 @@ class Decoding:
 
     def _ctc_beam(self, blank, n_outputs):
         vocabulary = [chr(PRIVATE + index) for index in range(n_outputs)]
-        searcher = decoders.CTCBeamSearcher(
-            blank, vocabulary, beam_size=self.beam["size"], space_token=""
-        )
+        size = self.beam["size"]
+        searcher = decoders.CTCBeamSearcher(blank, vocabulary, beam_size=size, space_token="")
 
         def search(log_probs, lens):
             best = [hypotheses[0].text for hypotheses in searcher(log_probs, lens)]
@@ -98,15 +97,11 @@ class Decoding:
         if self.kind == "attention_greedy":
             searcher = decoders.S2SRNNGreedySearcher(*parts, **ends)
         else:
+            settings = dict(beam_size=self.beam["size"], using_max_attn_shift=True)
             same = ("eos_threshold", "max_attn_shift", "temperature")
-            searcher = decoders.S2SRNNBeamSearcher(
-                *parts,
-                **ends,
-                beam_size=self.beam["size"],
-                using_max_attn_shift=True,
-                scorer=self._scorer(tokens, n_outputs, ctc_output, attention_decoder),
-                **{key: self.beam[key] for key in same},
-            )
+            settings |= {key: self.beam[key] for key in same}
+            scorer = self._scorer(tokens, n_outputs, ctc_output, attention_decoder)
+            searcher = decoders.S2SRNNBeamSearcher(*parts, **ends, **settings, scorer=scorer)
         return lambda encoded, lens: searcher(encoded, lens)[0]
 
     def _scorer(self, tokens, n_outputs, ctc_output, attention_decoder):

@@ -83,13 +83,12 @@ def fetched(key: str, source: str, file: str) -> Path:
     """A file of a folder or of a repository on the hub; ``key`` is named when it is missing."""
     try:
         found = Path(fetch(file, source))
+        found.stat()
     except (OSError, ValueError) as error:
         raise RecipeError(
             f"{key}: {source}/{file} is no file here, and the hub does not give it "
             f"({str(error)[:300]}). Check the path, or download the repository and give its folder."
         ) from error
-    if not found.is_file():
-        raise RecipeError(f"{key}: {found} does not exist. Check the path.")
     return found
 
 
@@ -98,7 +97,8 @@ def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise RecipeError(f"{name}: {path} is no readable file of parameters ({error}).") from error
+        problem = f"{name}: {path} is not a readable file of parameters ({error})."
+        raise RecipeError(problem) from error
 
 
 def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:

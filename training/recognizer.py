@@ -135,16 +135,9 @@ class SpeechBrainFolder:
             outputs, width = state["embedding.Embedding.weight"].shape
             layers = [v for key, v in state.items() if key.startswith("rnn.rnn.weight_hh_l")]
             blocks = [v for k, v in state.items() if k.startswith("dnn.linear") and v.dim() == 2]
-            model = RNNLM(
-                outputs,
-                width,
-                dropout=0.0,
-                rnn_layers=len(layers),
-                rnn_neurons=layers[0].shape[1],
-                dnn_blocks=len(blocks),
-                dnn_neurons=blocks[0].shape[0],
-                return_hidden=True,
-            )
+            sizes = dict(rnn_layers=len(layers), rnn_neurons=layers[0].shape[1])
+            sizes |= dict(dnn_blocks=len(blocks), dnn_neurons=blocks[0].shape[0])
+            model = RNNLM(outputs, width, dropout=0.0, return_hidden=True, **sizes)
             model.load_state_dict(state)
         except (KeyError, IndexError, RuntimeError) as error:
             raise RecipeError(
