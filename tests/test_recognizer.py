@@ -21,17 +21,8 @@ from training.recognizer import recognizer_from
 from training.tokens import build_tokens
 
 PIECES = 24
-ENCODER = dict(
-    input_size=40,
-    cnn_channels=[2, 2],
-    rnn_layers=1,
-    rnn_neurons=4,
-    dnn_neurons=4,
-    time_pooling=True,
-    time_pooling_size=4,
-    rnn_class=LSTM,
-    rnn_bidirectional=True,
-)
+ENCODER = dict(input_size=40, cnn_channels=[2, 2], rnn_layers=1, rnn_neurons=4, dnn_neurons=4)
+CRDNN_ONLY = dict(time_pooling=True, time_pooling_size=4, rnn_class=LSTM, rnn_bidirectional=True)
 SIZES = dict(hidden_size=4, attn_dim=4, channels=10, kernel_size=100)
 TEXT = ["THE CAT SAT ON THE MAT", "A DOG RAN TO THE BIG RED BARN", "BIRDS SING EVERY MORNING"] * 10
 
@@ -49,7 +40,9 @@ def speechbrains_parts():
     )
     embedding = Embedding(num_embeddings=PIECES, embedding_dim=128)
     outputs = [Linear(input_size=4, n_neurons=PIECES) for _ in range(2)]
-    return torch.nn.ModuleList([CRDNN(**ENCODER), embedding, decoder, *outputs]).eval()
+    return torch.nn.ModuleList(
+        [CRDNN(**ENCODER, **CRDNN_ONLY), embedding, decoder, *outputs]
+    ).eval()
 
 
 def write_folder(folder, settings="bos_index: 0\neos_index: 0\nblank_index: 0\n"):
@@ -90,7 +83,7 @@ def write_folder(folder, settings="bos_index: 0\neos_index: 0\nblank_index: 0\n"
 def stage(**changes):
     """The objects of a stage that a recognizer is put into."""
     modules = {
-        "encoder": AcousticEncoder(**ENCODER),
+        "encoder": AcousticEncoder(**ENCODER, time_pooling=4),
         "ctc_output": Linear(input_size=4, n_neurons=PIECES),
         "attention_decoder": AttentionDecoder(
             PIECES, 4, hidden_size=4, attention_size=4, channels=10, kernel_size=100

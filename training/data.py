@@ -9,15 +9,18 @@ import numpy as np
 import soundfile
 import torch
 from speechbrain.dataio.batch import PaddedBatch, PaddedData
+from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
+from torch.utils.data import DataLoader
 
 from corpus.audio import is_cut_short, read
 from corpus.layout import SAMPLE_RATE
 from corpus.resampling import resample
 from errors import RecipeError, listed
 from training.manifest import read_manifest
-from training.tokens import Tokens
+from training.ranks import deal
+from training.tokens import Tokens, targets
 
 logger = logging.getLogger(__name__)
 
@@ -27,50 +30,52 @@ MIN_SECONDS = 0.1  # shorter speech has no frame after the perceptual model's po
 PAD_MULTIPLE = 1600  # samples; few different shapes, since on a CPU each new one costs time
 
 
-def dataio_prep(
-    hparams: dict, tokens: Tokens | None, device: str | torch.device = "cpu"
-) -> tuple[DynamicItemDataset, DynamicItemDataset, DynamicItemDataset, dict, dict]:
-    """Datasets for training, validation and test; loader options of training and of the others.
+def make_loaders(
+    hparams: dict, tokens: Tokens | None, device: str
+) -> tuple[DataLoader, DataLoader, DataLoader]:
+    """Loaders for training, validation and test, each with this rank's share of the batches.
 
-    Without ``tokens`` the manifests need no text.
+    The training's place in its epoch is kept in checkpoints. Without ``tokens`` the manifests need
+    no text.
     """
-    data_root, limit = hparams["data_folder"], hparams["debug_utterances"]
-    common = dict(data_root=data_root, limit=limit, max_seconds=hparams["max_seconds"])
+    common = dict(data_root=hparams["data_folder"], max_seconds=hparams["max_seconds"])
     train_only = dict(sorting=hparams["sorting"], piece_seconds=hparams.get("piece_seconds"))
     train = build_dataset(hparams["train_annotation"], tokens, **train_only, **common)
     valid = build_dataset(hparams["valid_annotation"], tokens, "ascending", **common)
     test = build_dataset(hparams["test_annotation"], tokens, "ascending", **common)
 
     pin = {"pin_memory": torch.device(device).type == "cuda"}
-    valid_options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
-    train_options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
+    options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
     if hparams["batch_seconds"]:
         buckets = dict(num_buckets=30, length_func=itemgetter("length"), seed=hparams["seed"])
-        train_options["batch_sampler"] = DynamicBatchSampler(
+        options["batch_sampler"] = DynamicBatchSampler(
             train, hparams["batch_seconds"], shuffle=True, batch_ordering="random", **buckets
         )
     else:
         shuffle = hparams["sorting"] == "random"
-        train_options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
-    train_options["num_workers"] = hparams["num_workers"]
+        options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
+    options["num_workers"] = hparams["num_workers"]
     if hparams["num_workers"]:
         # A generator of its own: a resumed run draws from torch's what an undisturbed one draws.
-        train_options |= {"persistent_workers": True, "generator": torch.Generator()}
-    return train, valid, test, train_options, valid_options
+        options |= {"persistent_workers": True, "generator": torch.Generator()}
+    training = make_dataloader(train, **deal(train, options, even=True))
+    hparams["checkpointer"].add_recoverable("dataloader-TRAIN", training)
+    options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
+    others = [DataLoader(data, **deal(data, options, even=False)) for data in (valid, test)]
+    return training, *others
 
 
 def build_dataset(
     annotation: str,
     tokens: Tokens | None,
     sorting: str = "original",
-    limit: int | None = None,
     piece_seconds: float | None = None,
     max_seconds: float = math.inf,
     data_root: str | None = None,
 ) -> DynamicItemDataset:
     """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
 
-    With ``tokens`` also tokens (int64 [length]), words and phones. ``limit``: number of utterances.
+    With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
     Everything in it can be pickled, for loader processes that are spawned.
     """
     if sorting not in ORDERS:
@@ -82,12 +87,13 @@ def build_dataset(
     dataset.add_dynamic_item(load, takes=["clean_wav", "piece"], provides="clean_sig")
     text = []
     if tokens is not None:
-        dataset.add_dynamic_item(tokens.encode, takes=tokens.field, provides="tokens")
-        text = ["tokens", "words", "phones"]
+        names = ["tokens", "tokens_bos", "tokens_eos"]
+        dataset.add_dynamic_item(partial(targets, tokens), takes=tokens.field, provides=names)
+        text = [*names, "words", "phones"]
     dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
-    key = "length" if sorting in ("ascending", "descending") else None
-    reverse = sorting == "descending"
-    return dataset.filtered_sorted(sort_key=key, reverse=reverse, select_n=limit or None)
+    if sorting in ("ascending", "descending"):
+        dataset = dataset.filtered_sorted(sort_key="length", reverse=sorting == "descending")
+    return dataset
 
 
 def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from corpus.files import read_text
 from errors import RecipeError, listed
 
-SOUNDS, TEXTS, FACTS = ("noisy_wav", "clean_wav"), ("words", "phones"), ("speaker", "noise", "snr")
+SOUNDS, TEXTS = ("noisy_wav", "clean_wav"), ("words", "phones")
 FORM = (
     'one object for each utterance: {"id": {"noisy_wav": path, "clean_wav": path, '
     '"length": seconds, "words": text, "phones": text}}'
@@ -61,8 +61,3 @@ def problems_of(name: str, entry: object, fields: tuple[str, ...]) -> list[str]:
 def shown(value: object) -> str:
     """A value for a message."""
     return "missing" if value is None else repr(value)[:40]
-
-
-def facts_of(entries: dict[str, dict]) -> dict[str, dict]:
-    """Speaker, noise and SNR (dB) of each utterance, as far as its manifest entry has them."""
-    return {name: {k: entry[k] for k in FACTS if k in entry} for name, entry in entries.items()}

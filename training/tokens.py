@@ -137,3 +137,10 @@ class PieceTokens:
 
 
 Tokens = SymbolTokens | PieceTokens
+
+
+def targets(tokens: Tokens, text: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Text -> indices; after the begin, and before the end of sentence: int64 [length (+ 1)]."""
+    indices = tokens.encode(text)
+    pad = torch.nn.functional.pad
+    return indices, pad(indices, (1, 0), value=tokens.begin), pad(indices, (0, 1), value=tokens.end)
