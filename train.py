@@ -49,7 +49,7 @@ class MimicBrain(sb.Brain):
         self.state, self.guard = RunState(), StepGuard(self.modules, self.nonfinite_patience)
         self.scores, self.bad = Scores(), BadUtterances(h.on_bad_utterance)
         self.figures = Figures(h.output_folder, h.tensorboard, h.figures)
-        self.cache, self.search = Cache(h.output_folder), None
+        self.cache, self.search, self.learning = Cache(h.output_folder), None, set()
         self.checkpointer.add_recoverable("run_state", self.state)
         for name, module in self.modules.items():  # a path brings those that never train
             self.checkpointer.add_recoverable(name, module, optional_load=self.never_trains(name))
@@ -222,7 +222,8 @@ class MimicBrain(sb.Brain):
         self.scores.begin(self.metrics.get(stage, ()))
         if stage == sb.Stage.TRAIN:  # no rank draws what another draws
             seed_generators(self.hparams.seed * 1000 + epoch + 10**9 * ranks.own_rank())
-            self.learning = self.freezing.trained(learning(vars(self.hparams), epoch), epoch)
+            reached = learning(vars(self.hparams), epoch)  # by the losses
+            self.learning = {n for n in reached if not self.freezing.is_frozen(n, epoch)}
             self.lr = self.hparams.lr_annealing.of_epoch(epoch)
             update_learning_rate(self.optimizer, self.lr)
         else:
@@ -286,7 +287,8 @@ class MimicBrain(sb.Brain):
 
 def run(arguments, stopper):
     """One stage: settings, data, networks, training, scores, what is left for the next stage."""
-    with setup.opened(arguments) as (hparams, run_opts):
+    with setup.opened(arguments) as (hparams, run_opts, record):
+        sb.create_experiment_directory(**record)
         setup.prepare_data(hparams)
         tokens = setup.load_parameters(hparams)  # of earlier stages
         brain = MimicBrain(hparams, run_opts, tokens, stopper)

@@ -34,51 +34,56 @@ FRAMES = {"n_fft": 400, "win_length": 25, "hop_length": 10, "n_mels": 40}  # Spe
 SPECIALS = {"blank_index": 0, "bos_index": 0, "eos_index": 0}
 
 
-def encoder_file(path: str | None) -> str | None:
-    """The path where it names the parameters of an encoder alone, else None."""
-    return path if path is not None and str(path).endswith(".ckpt") else None
-
-
-def recognizer_from(path: str | None) -> "RunFolder | SpeechBrainFolder | None":
-    """The recognizer of a folder or of a repository on the hub; None for a file."""
-    if path is None or encoder_file(path):
+def recognizer_from(path: str | None) -> "OwnRecognizer | SpeechBrainRecognizer | None":
+    """What a path or a repository on the hub (owner/name) holds; RecipeError for anything else."""
+    if path is None:
         return None
-    if (Path(path) / "encoder.ckpt").is_file():
-        return RunFolder(path)
-    if Path(path).is_dir() or is_hub_name(path):
-        return SpeechBrainFolder(path)
+    alone = str(path).endswith(".ckpt")
+    if is_hub_name(path):
+        return OwnRecognizer(path) if alone else SpeechBrainRecognizer(path)
+    if Path(path).is_file() if alone else (Path(path) / "encoder.ckpt").is_file():
+        return OwnRecognizer(path)
+    if (Path(path) / "asr.ckpt").is_file():
+        return SpeechBrainRecognizer(path)
     raise RecipeError(
-        f"{KEY}: {path} is neither a folder (a stage 3 run, or asr.ckpt, normalizer.ckpt and "
-        "tokenizer.ckpt), nor a file .ckpt of an encoder, nor a repository on the hub such as "
-        "speechbrain/asr-crdnn-rnnlm-librispeech."
+        f"{KEY}: {path} is neither the folder of a stage 3 run (with encoder.ckpt) or of a "
+        "recognizer of SpeechBrain's (with asr.ckpt), nor a file .ckpt of an encoder, nor a "
+        "repository on the hub such as speechbrain/asr-crdnn-rnnlm-librispeech."
     )
 
 
-class RunFolder:
-    """The recognizer that a stage 3 run of this recipe has left, with its tokens."""
+class OwnRecognizer:
+    """What a run of this recipe has left: a folder with tokens, or the file of an encoder alone."""
 
-    def __init__(self, source: str):
-        self.source = source
+    def __init__(self, path: str):
+        self.path, self.alone = path, str(path).endswith(".ckpt")
 
-    def install(self, hparams: dict) -> Tokens:
-        """Load the networks that the stage uses; returns the tokens, which the new run keeps."""
-        kind = hparams["targets"]
-        theirs = tokens_file(kind, Path(self.source) / "tokens")
-        if not theirs.is_file():
-            raise RecipeError(f"{KEY}: {theirs} does not exist. Give the --targets of that run.")
-        own = tokens_file(kind, Path(hparams["output_folder"]) / "tokens")
-        with whole(own) as aside:
-            shutil.copyfile(theirs, aside)
-        tokens = load_tokens(kind, own, hparams["output_neurons"])
-        source = Source(self.source, "python train.py hparams/robust_asr.yaml")
-        for name in PARTS:
+    def install(self, hparams: dict) -> Tokens | None:
+        """Load the networks that the stage uses; returns the tokens, which the new run keeps.
+
+        An encoder alone brings none. Its parameters of another shape are left out.
+        """
+        tokens = None if self.alone else self.copy_tokens(hparams)
+        source = Source(self.path, "python train.py hparams/robust_asr.yaml", partly=self.alone)
+        for name in ("encoder",) if self.alone else PARTS:
             if name in hparams["modules"]:
                 source.check(name)
                 source.load(name, hparams["modules"][name])
         return tokens
 
+    def copy_tokens(self, hparams: dict) -> Tokens:
+        """The folder's tokens, put into the folder of the new run."""
+        kind = hparams["targets"]
+        theirs = tokens_file(kind, Path(self.path) / "tokens")
+        if not theirs.is_file():
+            raise RecipeError(f"{KEY}: {theirs} does not exist. Give the --targets of that run.")
+        own = tokens_file(kind, Path(hparams["output_folder"]) / "tokens")
+        with whole(own) as aside:
+            shutil.copyfile(theirs, aside)
+        return load_tokens(kind, own, hparams["output_neurons"])
 
-class SpeechBrainFolder:
+
+class SpeechBrainRecognizer:
     """A recognizer in SpeechBrain's form: a folder, or a repository on the hub (owner/name)."""
 
     def __init__(self, source: str):
@@ -94,13 +99,11 @@ class SpeechBrainFolder:
             theirs = ruamel.yaml.YAML().load(read_text(self.file("hyperparams.yaml")))
             said |= {k: theirs[k] for k in said if isinstance(theirs.get(k), (int, float))}
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(self.file("tokenizer.ckpt")))
-        theirs = {"output_neurons": pieces.vocab_size(), "n_mels": said["n_mels"]}
-        for key, value in {**theirs, "features": "fbank"}.items():
-            if hparams[key] != value:
-                raise RecipeError(
-                    f"{key}: {hparams[key]}, but the pretrained recognizer has {value}. "
-                    f"Give --{key}={value}."
-                )
+        if pieces.vocab_size() != hparams["output_neurons"]:
+            raise RecipeError(
+                f"output_neurons: {hparams['output_neurons']}, but the pretrained recognizer has "
+                f"{pieces.vocab_size()}. Give --output_neurons={pieces.vocab_size()}."
+            )
         self.load_networks(hparams["modules"])
         normalize = InputNormalization(norm_type="global")
         normalize._load(self.file("normalizer.ckpt"))

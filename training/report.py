@@ -14,6 +14,7 @@ from corpus.audio import write
 from corpus.files import write_text
 from corpus.layout import SAMPLE_RATE
 from inference.export import export_model
+from scoring.metrics import METRICS
 from training.needs import learning, needs_of
 from training.ranks import inner
 
@@ -67,7 +68,7 @@ def epoch_of(line: str) -> int:
 
 def write_stage(brain: Any, stage: Stage, epoch: int | None, stats: dict[str, float]) -> None:
     """A line in ``train_log.txt``; the scores by utterance and in sum, ``valid_*`` or ``test_*``."""
-    name, scored = stage.name.lower(), set(brain.scores.names)
+    name, scored = stage.name.lower(), METRICS
     where = {"scored": "test"} if epoch is None else {"epoch": epoch, "lr": brain.lr}
     train_stats = None if epoch is None else brain.state.train_stats
     logs = {"train_stats": train_stats, f"{name}_stats": stats}

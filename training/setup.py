@@ -33,8 +33,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions]]:
-    """Command line -> (hparams, run options), checked; the run has its folder to itself."""
+def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, dict[str, Any]]]:
+    """Command line -> hparams, run options, and what SpeechBrain's experiment folder records.
+
+    Settings are checked before anything is written; the run has its folder to itself.
+    """
     settings = read_settings(arguments)
     if settings.preset == "mini" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # small networks: waiting threads cost more than they bring
@@ -43,14 +46,14 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions]]:
     check_typed(hparams, settings.typed)
     check_stage(hparams)
     with alone_in(hparams["output_folder"]) if if_main_process() else nullcontext():
-        overrides = as_yaml(settings.overrides)
-        trains = hparams["number_of_epochs"] > 0  # else env.log would list what trained nothing
-        sb.create_experiment_directory(
-            hparams["output_folder"], settings.file, overrides, save_env_desc=trains
-        )
+        record = {
+            "experiment_directory": hparams["output_folder"],
+            "hyperparams_to_save": settings.file,
+            "overrides": as_yaml(settings.overrides),
+            "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
+        }
         report.quieten()
-        logger.info("Preset in force: %s. Its values: %s", settings.preset, settings.of_preset)
-        yield hparams, run_opts
+        yield hparams, run_opts, record
     ranks.finish()
 
 
