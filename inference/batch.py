@@ -3,13 +3,13 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from corpus.audio import SUFFIXES
 from corpus.files import find_files
 from errors import RecipeError, listed
-from inference.sound import SUFFIXES
 
 RECORD = ".enhanced.jsonl"  # in the output folder: one line for each file that is finished
 
@@ -29,13 +29,23 @@ class Job:
         return {**facts, "model": model}
 
 
-def find(inputs: Iterable[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
+def typed(given: str | Path) -> Path:
+    """A path as typed; ``~`` is the home folder, unless there is something of that very name."""
+    if not str(given):
+        raise RecipeError("A path is empty. Give a file or folder.")
+    try:
+        return Path(given) if os.path.exists(given) else Path(given).expanduser()
+    except RuntimeError:  # no such user
+        return Path(given)
+
+
+def find(inputs: Sequence[str | Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
     """(path, name to keep) of every sound file; folders are searched to the bottom.
 
     Raises RecipeError for a path that is not there, and where there is no sound at all.
     """
     found = []
-    for given in map(Path, inputs):
+    for given in map(typed, inputs):
         if given.is_dir():
             files = find_files(given, SUFFIXES, leave_out)
             found += [(file, str(file.relative_to(given))) for file in files]
@@ -48,16 +58,16 @@ def find(inputs: Iterable[Path], leave_out: Path | None = None) -> list[tuple[Pa
     return found
 
 
-def jobs_for(inputs: list[Path], output: Path) -> list[Job]:
+def jobs_for(inputs: Sequence[str | Path], output: str | Path) -> list[Job]:
     """The jobs of a command; ``output`` is a folder, or for one input file a sound file's name."""
-    output = Path(output)
+    output = typed(output)
     if names_file(output):
-        if len(inputs) != 1 or Path(inputs[0]).is_dir():
+        if len(inputs) != 1 or typed(inputs[0]).is_dir():
             raise RecipeError(f"--output {output} is a file, the input is not one. Give a folder.")
         jobs = [Job(file, output, output.name) for file, _ in find(inputs)]
     else:
         jobs = [Job(file, output / name, name) for file, name in find(inputs, leave_out=output)]
-    twice = sorted(name for name, n in Counter(job.name for job in jobs).items() if n > 1)
+    twice = [name for name, n in Counter(job.name for job in jobs).items() if n > 1]
     if twice:
         raise RecipeError(
             f"Several inputs have the same name, so their outputs would too:\n{listed(twice)}"
@@ -73,25 +83,23 @@ def names_file(output: Path) -> bool:
     return output.suffix.lower() in SUFFIXES and not output.is_dir()
 
 
-def record_of(output: Path) -> Path:
+def record_of(output: str | Path) -> Path:
     """Where the finished files of an output are noted."""
+    output = typed(output)
     return (output.parent if names_file(output) else output) / RECORD
 
 
-def split_done(
-    jobs: list[Job], record: Path, model: str, overwrite: bool
-) -> tuple[list[Job], int]:
+def split_done(jobs: list[Job], record: Path, model: str, overwrite: bool) -> tuple[list[Job], int]:
     """(jobs to do, number that an earlier run finished).
 
     Raises RecipeError where a file that this model did not make would be replaced.
     """
-    if overwrite:
-        return jobs, 0
-    finished, waiting, taken = read_record(record), [], []
+    lines = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+    finished, waiting, taken = set(lines.splitlines()), [], []
     for job in jobs:
-        if not job.target.exists():
+        if overwrite or not job.target.exists():
             waiting.append(job)
-        elif finished.get(job.name) != job.mark(model):
+        elif json.dumps(job.mark(model)) not in finished:
             taken.append(str(job.target))
     if taken:
         raise RecipeError(
@@ -99,19 +107,6 @@ def split_done(
             "\nGive --overwrite to replace them, or another --output."
         )
     return waiting, len(jobs) - len(waiting)
-
-
-def read_record(record: Path) -> dict[str, dict]:
-    """Name -> mark of the files that earlier runs finished; a torn line does not count."""
-    marks = {}
-    if record.is_file():
-        for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                mark = json.loads(line)
-                marks[mark["name"]] = mark
-            except (json.JSONDecodeError, TypeError, KeyError):
-                continue
-    return marks
 
 
 def note_done(job: Job, record: Path, model: str) -> None:

@@ -1,34 +1,40 @@
 """What the commands share: options, checks of what a user types, exit codes."""
 
 import argparse
-import math
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from errors import RecipeError, listed
 
-MODEL = "a run's folder, such as results/{}/1, or an exported model"
+
+def command_line(name: str, does: str, details: str, stage: str) -> argparse.ArgumentParser:
+    """Options of a command that runs a model over sound files."""
+    made = argparse.ArgumentParser(name, description=does, epilog=details)
+    made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
+    help = f"a run's folder, such as results/{stage}/1, or an exported model"
+    made.add_argument("--model", required=True, help=help)
+    add_common(made)
+    return made
 
 
-def path(text: str) -> Path:
-    """A path as typed; ``~`` is the home folder, unless there is something of that very name."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty path")
-    try:
-        return Path(text) if Path(text).exists() else Path(text).expanduser()
-    except (RuntimeError, OSError):  # no such user; a name that is too long, which shows itself later
-        return Path(text)
+def add_common(made: argparse.ArgumentParser) -> None:
+    """Options of all commands."""
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    help = "cpu, cuda or cuda:N (default: cuda where there is one)"
+    made.add_argument("--overwrite", action="store_true", help="replace an --output that exists")
+    made.add_argument("--device", type=device, default=best, help=help)
+    made.add_argument("--threads", type=count, help="CPU threads (default: all cores)")
 
 
 def count(text: str) -> int:
     """A number of processes or threads."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)
+    return min(int(text), 10 * (os.cpu_count() or 1))
 
 
 def seconds(text: str) -> float:
@@ -36,40 +42,30 @@ def seconds(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
+        value = 0.0
     if not 1 <= value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds of 1 or more")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
     return value
 
 
 def device(text: str) -> str:
-    """``cpu``, ``cuda`` or ``cuda:N`` of a GPU that is there."""
+    """``cpu``, or ``cuda`` or ``cuda:N`` of a GPU that is there."""
     kind, _, number = text.partition(":")
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if text == "cpu" or kind == "cuda" and (not number or number.isdecimal()):
-        if text == "cpu" or int(number or 0) < there:
-            return text
-        raise argparse.ArgumentTypeError(f"{text} is not there: this machine has {there} GPUs")
-    raise argparse.ArgumentTypeError(f"{text} is not one of cpu, cuda, cuda:0, cuda:1, ...")
-
-
-def add_device_options(made: argparse.ArgumentParser) -> None:
-    """``--device`` and ``--threads``."""
-    best = "cuda" if torch.cuda.is_available() else "cpu"
-    made.add_argument(
-        "--device", type=device, default=best, help="cpu or cuda (default: cuda where there is one)"
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if text == "cpu" or kind == "cuda" and (number or "0").isdecimal() and int(number or 0) < gpus:
+        return text
+    raise argparse.ArgumentTypeError(
+        f"{text} is not there; accepted: cpu" + "".join(f", cuda:{gpu}" for gpu in range(gpus))
     )
-    made.add_argument("--threads", type=count, help="CPU threads (default: all cores)")
 
 
-def check_output(file: Path, overwrite: bool, suffixes: Iterable[str] = ()) -> None:
+def check_output(output: Path, overwrite: bool, suffixes: Sequence[str] = ()) -> None:
     """RecipeError, before any work is done, for an ``--output`` file that cannot be written."""
-    if suffixes and file.suffix.lower() not in suffixes:
-        raise RecipeError(f"--output {file}: the suffix is not one of {', '.join(suffixes)}.")
-    if file.is_dir() or file.exists() and not overwrite:
-        remedy = "another name" if file.is_dir() else "--overwrite to replace it, or another name"
-        raise RecipeError(f"--output {file} exists. Give {remedy}.")
-    make_folder(file.parent)
+    if suffixes and output.suffix.lower() not in suffixes:
+        raise RecipeError(f"--output {output}: the suffix is not one of {', '.join(suffixes)}.")
+    if output.is_dir() or output.exists() and not overwrite:
+        raise RecipeError(f"--output {output} exists. Give another name, or --overwrite.")
+    make_folder(output.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -77,11 +73,11 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise RecipeError(
-            f"--output: {folder} cannot be made ({problem.strerror}). Give another place."
-        ) from problem
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise RecipeError(f"--output: no permission to write in {folder}. Give another place.")
+        reason = problem.strerror
+    else:
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "no permission to write there"
+    if reason:
+        raise RecipeError(f"--output: {folder} cannot be used ({reason}). Give another place.")
 
 
 def carry_out(
@@ -92,12 +88,11 @@ def carry_out(
     ``run`` takes the options and returns messages of the files that failed. Codes: 0; 1 where
     some files failed and the others are done; 2 for what the user can mend; 130 after Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):  # a file's name may be no text
-        stream.reconfigure(errors="backslashreplace")
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     try:
-        options = parser.parse_args(arguments)
-        if getattr(options, "threads", None):
-            torch.set_num_threads(min(options.threads, os.cpu_count()))
         problems = run(options)
     except (RecipeError, OSError) as problem:
         print(f"{parser.prog}: {problem}", file=sys.stderr)
@@ -106,6 +101,5 @@ def carry_out(
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
     if problems:
-        problems = list(dict.fromkeys(problems))
         print(f"{parser.prog}: {len(problems)} failed:\n{listed(problems, 100)}", file=sys.stderr)
     return int(bool(problems))

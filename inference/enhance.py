@@ -2,97 +2,87 @@
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
-from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
 from tqdm import tqdm
 
+from corpus.files import whole
 from corpus.resampling import StreamResampler
 from errors import RecipeError
 from inference.batch import Job, jobs_for, note_done, record_of, split_done
-from inference.command import MODEL, add_device_options, make_folder, path, seconds
-from inference.loading import fingerprint, load_enhancer
-from inference.pieces import PiecewiseEnhancer
+from inference.command import command_line, make_folder, seconds
+from inference.loading import RATE, fingerprint, load_enhancer
 from inference.sound import Scratch, describe, resampled, write_like
 
 DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
 same command goes on where it stopped. Each channel is enhanced by itself. The network works at
-16 kHz: sound above 8 kHz is lost. Files longer than --piece seconds are computed in pieces, with the
-same result (below -100 dB of difference)."""
-BAR = "{desc}: {percentage:3.0f} %|{bar}| {n:.0f} of {total:.0f} s of sound, {remaining} left"
+16 kHz: sound above 8 kHz is lost."""
+CONTEXT, FADE = RATE, RATE // 4  # samples around a piece that its network reads, that are faded
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("enhance.py", description=__doc__, epilog=DETAILS)
-    made.add_argument(
-        "inputs", nargs="+", type=path, metavar="INPUT", help="sound files and folders of them"
-    )
-    made.add_argument("--model", required=True, type=path, help=MODEL.format("enhance_mimic"))
-    made.add_argument(
-        "--output", required=True, type=path, help="folder (for one input file also a file)"
-    )
-    made.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    made.add_argument(
-        *("--piece",),
-        type=seconds,
-        default=20.0,
-        metavar="SECONDS",
-        help="computed at once (default: %(default)s)",
-    )
-    add_device_options(made)
+    made = command_line("enhance.py", __doc__, DETAILS, "enhance_mimic")
+    made.add_argument("--output", required=True, help="folder (for one input file also a file)")
+    help = "longer files are enhanced in pieces that are faded into each other (default: 20)"
+    made.add_argument("--piece", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
 
 
-def enhance_file(job: Job, network: EnhanceResnet, piece: float = 20.0, advance=lambda share: None):
-    """Enhance one file; returns its seconds of sound.
+def in_pieces(
+    signal: Scratch, enhance: Callable[[np.ndarray], np.ndarray], longest: float
+) -> Iterator[np.ndarray]:
+    """Noisy signal [samples] -> blocks of the enhanced one, as many samples in all.
 
-    ``advance`` is called with the share of the file (of 1) that each step has done.
+    ``enhance`` takes and returns [samples]; it is given at most ``longest`` s and 1 s on each side.
     """
-    rate = network.stft.sample_rate
-    job.target.parent.mkdir(parents=True, exist_ok=True)
+    count = max(1, int(np.ceil(len(signal) / (longest * RATE))))
+    edges = [len(signal) * index // count for index in range(count + 1)]
+    rising, tail = np.linspace(0, 1, 2 * FADE, dtype=np.float32), None
+    for begin, end in zip(edges, edges[1:], strict=False):
+        first = max(0, begin - CONTEXT)
+        enhanced = enhance(signal[first : end + CONTEXT])
+        piece = enhanced[max(0, begin - FADE) - first : end + FADE - first]
+        if tail is not None:
+            piece[: 2 * FADE] = tail + rising * (piece[: 2 * FADE] - tail)
+        if end < len(signal):
+            piece, tail = piece[: -2 * FADE], piece[-2 * FADE :]
+        yield piece
+
+
+def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=20.0) -> float:
+    """Enhance one file; returns its seconds of sound."""
     info = describe(job.source)
-    signals = [
-        Scratch(job.target.parent, resampled(job.source, rate, channel))
-        for channel in range(info.channels)
-    ]
-    enhancer = PiecewiseEnhancer(network, piece, lambda share: advance(share / info.channels))
-    back = StreamResampler(rate, info.samplerate)
-    write_like(job.target, info, [back.stream(enhancer.stream(signal)) for signal in signals])
+    back = StreamResampler(RATE, info.samplerate)
+    with whole(job.target) as aside:
+        signals = [
+            Scratch(job.target.parent, resampled(job.source, RATE, channel))
+            for channel in range(info.channels)
+        ]
+        channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]
+        write_like(aside, job.target.suffix, info, channels)
     return info.frames / info.samplerate
-
-
-def length_of(job: Job) -> float:
-    """Seconds of sound, 0 where the file cannot be read (which shows itself later)."""
-    try:
-        info = describe(job.source)
-        return info.frames / info.samplerate
-    except RecipeError:
-        return 0.0
 
 
 def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
-    jobs = jobs_for(options.inputs, options.output)
-    record = record_of(options.output)
+    jobs, record = jobs_for(options.inputs, options.output), record_of(options.output)
     make_folder(record.parent)
-    network, folder = load_enhancer(options.model, options.device)
+    enhance, folder = load_enhancer(options.model, options.device)
     model = fingerprint(folder)
     jobs, done = split_done(jobs, record, model, options.overwrite)
     if not jobs:
         print(f"Nothing to do: {done} files were there already in {options.output}")
         return []
-    begun, lengths, total, problems = time.perf_counter(), [length_of(job) for job in jobs], 0, []
-    total_seconds = sum(lengths) + 1e-3
-    with tqdm(total=total_seconds, desc="Enhancing", bar_format=BAR, delay=1, disable=None) as bar:
-        for job, length in zip(jobs, lengths, strict=True):
-            try:
-                total += enhance_file(
-                    job, network, options.piece, lambda share, all=length: bar.update(share * all)
-                )
-                note_done(job, record, model)
-            except (RecipeError, OSError) as problem:
-                problems.append(f"{job.name}: {problem}")
+    begun, total, problems = time.perf_counter(), 0.0, []
+    for job in tqdm(jobs, desc="Enhancing", unit="file", delay=1, disable=None):
+        try:
+            total += enhance_file(job, enhance, options.piece)
+            note_done(job, record, model)
+        except (RecipeError, OSError) as problem:
+            problems.append(f"{job.name}: {problem}")
     took = time.perf_counter() - begun
     already = f" ({done} were there already)" if done else ""
     print(

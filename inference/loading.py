@@ -8,21 +8,25 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import ruamel.yaml
 import speechbrain.inference
-from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
+import torch
 
+from corpus.layout import SAMPLE_RATE as RATE
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, wanted
+from inference.batch import typed
 from inference.sound import load
 
-RATE = 16000  # Hz
+SHORTEST = RATE // 10  # samples that the networks need
+DAMAGES = (EOFError, RuntimeError, ValueError, pickle.UnpicklingError, ruamel.yaml.YAMLError)
 TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopped
 
 
 def model_folder(given: str | Path) -> Path:
     """The model folder of a run's folder, or the folder itself; RecipeError where there is none."""
-    for folder in (Path(given) / "model", Path(given)):
+    for folder in (typed(given) / "model", typed(given)):
         if (folder / "hyperparams.yaml").is_file() and (folder / "README.md").is_file():
             return folder.resolve()
     raise RecipeError(
@@ -38,15 +42,28 @@ def fingerprint(folder: Path) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
-def load_enhancer(given: str | Path, device: str = "cpu") -> tuple[EnhanceResnet, Path]:
-    """(the enhancer's network, the folder that it came from)."""
+def load_enhancer(
+    given: str | Path, device: str = "cpu"
+) -> tuple[Callable[[np.ndarray], np.ndarray], Path]:
+    """(a function: noisy [samples] -> enhanced [samples], the folder that it came from)."""
     folder = model_folder(given)
     if not (folder / "enhancer.ckpt").is_file():
         raise RecipeError(
             f"--model {given}: this model has no enhancer. Give that of a stage which trains one."
         )
     model = load_model("WaveformEnhancement", folder, device)
-    return next(part for part in model.modules() if isinstance(part, EnhanceResnet)), folder
+
+    @torch.inference_mode()
+    def enhance(samples):
+        padded = at_least(samples, SHORTEST)
+        return model.enhance_batch(torch.from_numpy(padded)[None])[0, : len(samples)].cpu().numpy()
+
+    return enhance, folder
+
+
+def at_least(samples: np.ndarray, shortest: int) -> np.ndarray:
+    """Zeros follow what is too short for a network."""
+    return np.pad(samples, (0, max(0, shortest - len(samples))))
 
 
 def load_recognizer(given: str | Path, device: str = "cpu"):
@@ -68,12 +85,9 @@ def load_model(interface: str, folder: Path, device: str):
     kind = getattr(speechbrain.inference, interface)
     try:
         return kind.from_hparams(source=str(folder), run_opts={"device": device})
-    except (
-        *(OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError),
-        ruamel.yaml.YAMLError,
-    ) as problem:
+    except (*DAMAGES, OSError) as problem:
         raise RecipeError(
-            f"--model {folder}: cannot be loaded, it is damaged ({str(problem)[:300]}). Export it again."
+            f"--model {folder}: it is damaged ({str(problem)[:300]}). Run its stage again."
         ) from problem
 
 

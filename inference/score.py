@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from corpus.files import find_files, read_text, whole
+from corpus.files import find_files, read_text, write_text
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
-from inference.batch import find
-from inference.command import add_device_options, check_output, count, path
+from inference.batch import find, typed
+from inference.command import add_common, check_output, count
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import describe, load
 from inference.transcribe import transcribe_file
@@ -47,35 +47,35 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("score.py", description=__doc__, epilog=DETAILS)
     add = made.add_argument
     add("systems", nargs="+", metavar="[NAME=]FOLDER", help="enhanced speech, a row for each")
-    add("--clean", required=True, type=path, metavar="FOLDER", help="the same utterances, clean")
-    add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC",
-        help=f"of {', '.join(QUALITY)}")  # fmt: skip
-    add("--transcripts", type=path, metavar="PATH",
-        help="what is said: a folder of .txt, or a .json or .csv of file and text")  # fmt: skip
-    add("--model", help="recognizer for the word error rate: a run's folder such as "
-        "results/robust_asr/1, or one of transformers: its folder, or its name on the hub such as "
-        "openai/whisper-small")  # fmt: skip
-    add("--against", metavar="NAME", help="a system: adds the difference of each other one to it, "
-        "paired by file")  # fmt: skip
-    add("--output", type=path, metavar="FILE", help="a .jsonl for the scores of every utterance")
-    add("--overwrite", action="store_true", help="replace an --output that exists")
+    add("--clean", required=True, metavar="FOLDER", help="the same utterances, clean")
+    help = f"of {', '.join(QUALITY)} (default: all)"
+    add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC", help=help)
+    help = "what is said: a folder of .txt, or a .json or .csv of file and text"
+    add("--transcripts", metavar="PATH", help=help)
+    help = """recognizer for the word error rate: a run's folder such as results/robust_asr/1, or one
+        of transformers: its folder, or its name on the hub such as openai/whisper-small"""
+    add("--model", help=help)
+    help = "a system: adds the difference of each other one to it, paired by file"
+    add("--against", metavar="NAME", help=help)
+    add("--output", metavar="FILE", help="a .jsonl for the scores of every utterance")
     add("--jobs", type=count, help="scoring processes (default: the cores that are free)")
-    add_device_options(made)
+    add_common(made)
     return made
 
 
 def systems_of(texts: list[str]) -> list[System]:
-    """Each ``name=folder``, or a folder alone, whose name or whole path becomes the system's name."""
+    """Each ``name=folder``; a folder alone is named by its last part, or whole where that is taken."""
     given = []
     for text in texts:
         name, sign, folder = text.partition("=")
-        named = bool(sign and folder) and not path(text).is_dir()
-        given.append((name if named else None, folder if named else text))
-    last = Counter(path(folder).resolve().name for name, folder in given if not name)
-    systems = []
-    for name, folder in given:
-        alone = path(folder).resolve().name
-        systems.append(System(name or (alone if last[alone] == 1 else folder), path(folder)))
+        named = bool(sign and folder) and not typed(text).is_dir()
+        folder = typed(folder if named else text)
+        given.append((name if named else folder.resolve().name, folder, named))
+    times = Counter(name for name, _, _ in given)
+    systems = [
+        System(name if named or times[name] == 1 else str(folder), folder)
+        for name, folder, named in given
+    ]
     twice = [name for name, n in Counter(system.name for system in systems).items() if n > 1]
     if twice:
         raise RecipeError(f"Several systems are called {twice[0]}. Give each its own NAME=FOLDER.")
@@ -87,7 +87,9 @@ def by_name(files: Iterable[tuple[str, object]], where: Path) -> dict:
     pairs = [(Path(name).stem, value) for name, value in files]
     twice = sorted(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
     if twice:
-        raise RecipeError(f"{where}: give each a name of its own, these come twice:\n{listed(twice)}")
+        raise RecipeError(
+            f"{where}: give each a name of its own, these come twice:\n{listed(twice)}"
+        )
     return dict(pairs)
 
 
@@ -137,17 +139,11 @@ def texts_from(given: Path, wanted: Iterable[str]) -> dict[str, str]:
     """Name without suffix -> words in the manifests' spelling, of the wanted names."""
     if given.is_dir():
         pairs = [(file.name, file) for file in find_files(given, [".txt"])]
-    elif given.suffix.lower() in (".json", ".csv") and given.is_file():
-        pairs = [(row["file"], row["text"]) for row in rows_of(given)]
     else:
-        raise RecipeError(
-            f"--transcripts {given}: give a folder of .txt files, or a .json or .csv with file and "
-            "text."
-        )
+        pairs = [(row["file"], row["text"]) for row in rows_of(given)]
     wanted = set(wanted)
     texts = by_name(((name, text) for name, text in pairs if Path(name).stem in wanted), given)
-    missing = sorted(wanted - texts.keys())
-    if missing:
+    if missing := sorted(wanted - texts.keys()):
         raise RecipeError(f"--transcripts {given}: no text for\n{listed(missing)}")
     read = {name: read_text(text) if given.is_dir() else text for name, text in texts.items()}
     return {name: as_words(words_of(text)) for name, text in read.items()}
@@ -155,19 +151,20 @@ def texts_from(given: Path, wanted: Iterable[str]) -> dict[str, str]:
 
 def rows_of(file: Path) -> list[dict[str, str]]:
     """The rows of a .json or .csv with ``file`` and ``text``; RecipeError where it is none."""
-    text = read_text(file)
-    try:
-        if file.suffix.lower() == ".json":
-            rows = json.loads(text)
-        else:
-            rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-    except (json.JSONDecodeError, csv.Error) as problem:
-        raise RecipeError(f"--transcripts {file}: {problem}. Write the file again.") from problem
+    rows, kind = None, file.suffix.lower()
+    if kind in (".json", ".csv"):
+        text = io.StringIO(read_text(file), newline="")
+        try:
+            rows = json.load(text) if kind == ".json" else list(csv.DictReader(text))
+        except (json.JSONDecodeError, csv.Error) as problem:
+            raise RecipeError(f"--transcripts {file}: {problem}. Write it again.") from problem
     for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
-        if not (isinstance(row, dict) and all(isinstance(row.get(k), str) for k in ("file", "text"))):
+        found = [isinstance(row, dict) and row.get(key) for key in ("file", "text")]
+        if not all(isinstance(text, str) for text in found):
             raise RecipeError(
-                f"--transcripts {file}, entry {number}: wanted are 'file' and 'text' (in a .csv a "
-                f"first line file,text with commas), found {str(row)[:100]}."
+                f"--transcripts {file}: give a folder of .txt files, a .json list of objects with "
+                "'file' and 'text', or a .csv whose first line is file,text with a comma. "
+                f"Entry {number} is {str(row)[:80]}."
             )
     return rows
 
@@ -176,20 +173,16 @@ def recognizer(given: str, device: str) -> Callable[[Path], str]:
     """A function: sound file -> words."""
     if is_foreign(given):
         return load_foreign(given, device)
-    model = load_recognizer(path(given), device)
+    model = load_recognizer(given, device)
     return lambda file: transcribe_file(file, model).text
-
-
-def bar(names: Iterable[str], what: str) -> Iterable[str]:
-    """The names with a progress bar, which is silent in a pipe."""
-    return tqdm(names, desc=what, unit="file", delay=5, leave=False, disable=None)
 
 
 def score(system: System, clean: dict[str, Path], options, texts, recognize) -> list[str]:
     """Fill a system's board; returns messages of the files that could not be scored."""
     problems, rates = [], ErrorRates()
+    names = tqdm(sorted(clean), f"Scoring {system.name}", unit="file", delay=5, disable=None)
     with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
-        for number, name in enumerate(bar(sorted(clean), f"Scoring {system.name}"), start=1):
+        for number, name in enumerate(names, start=1):
             try:
                 signals = aligned(system.files[name], clean[name])
                 if recognize:
@@ -208,28 +201,20 @@ def table(systems: list[System], against: str | None = None) -> str:
     """A row for each system, means with intervals, and its differences to one of them."""
     means = {system.name: system.board.summary() for system in systems}
     columns = [name for name in METRICS if any(name in found for found in means.values())]
-    rows = [["system", "files", *map(title, columns)]]
+    rows = [["system", "files", *(METRICS[name].title for name in columns)]]
     for system in systems:
         found, ends = means[system.name], system.board.intervals()
         cells = [cell(found[name], ends[name]) if name in found else "-" for name in columns]
         rows.append([system.name, str(len(system.board.records)), *cells])
-    for base in systems:
-        for system in systems if base.name == against else []:
-            if system is not base:
-                pairs = [difference(system, base, name) for name in columns]
-                cells = [cell(gain, ends, "+.2f") for gain, ends in pairs]
-                rows.append([f"{system.name} - {base.name}", "", *cells])
+    for base in [system for system in systems if system.name == against]:
+        for system in [system for system in systems if system is not base]:
+            cells = [cell(*difference(system, base, name), "+.2f") for name in columns]
+            rows.append([f"{system.name} - {base.name}", "", *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-def title(name: str) -> str:
-    """The head of a metric's column."""
-    metric = METRICS[name]
-    return f"{metric.label} {metric.unit}" if metric.unit in ("%", "dB") else metric.label
 
 
 def difference(system: System, base: System, name: str) -> tuple[float, tuple[float, float]]:
@@ -258,18 +243,19 @@ def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
     if bool(options.transcripts) != bool(options.model):
         raise RecipeError("A word error rate needs both --transcripts and --model (a recognizer).")
-    if options.output:
-        check_output(options.output, options.overwrite)
+    output = options.output and typed(options.output)
+    if output:
+        check_output(output, options.overwrite)
     systems, problems = systems_of(options.systems), []
     names = [system.name for system in systems]
     if options.against and options.against not in names:
         raise RecipeError(f"--against {options.against}: not one of {', '.join(names)}.")
-    folders = [options.clean, *(system.folder for system in systems)]
-    clean = sounds(options.clean, folders)
+    folders = [typed(options.clean), *(system.folder for system in systems)]
+    clean = sounds(folders[0], folders)
     for system in systems:
         system.files = sounds(system.folder, folders)
         check_match(system, clean)
-    texts = texts_from(options.transcripts, clean) if options.transcripts else None
+    texts = texts_from(typed(options.transcripts), clean) if options.transcripts else None
     recognize = recognizer(options.model, options.device) if options.model else None
     for system in systems:
         problems += score(system, clean, options, texts, recognize)
@@ -277,9 +263,9 @@ def run(options: argparse.Namespace) -> list[str]:
     for system in systems:
         for line in system.board.not_scored_lines():
             print(f"{system.name}: {line}")
-    if options.output:
-        with whole(options.output) as aside, open(aside, "w", encoding="utf-8") as stream:
-            for system in systems:
-                for record in system.board.records:
-                    stream.write(json.dumps({"system": system.name, **record}) + "\n")
+    if output:
+        rows = (
+            {"system": system.name, **row} for system in systems for row in system.board.records
+        )
+        write_text(output, "".join(json.dumps(row) + "\n" for row in rows))
     return problems

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from corpus.files import whole
+from corpus.audio import SUFFIXES
 from corpus.resampling import StreamResampler
 from errors import RecipeError
 
 BLOCK_SECONDS = 10
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".w64", ".au")
 
 
 class Scratch:
@@ -76,30 +75,26 @@ def load(path: Path, rate: int) -> np.ndarray:
     return np.concatenate([np.empty(0, np.float32), *resampled(path, rate)])
 
 
-def write_like(path: Path, info: soundfile.SoundFile, channels: list[Iterable]) -> None:
-    """Write channels (one stream of blocks each) with the rate and coding that ``info`` tells.
+def write_like(
+    path: Path, suffix: str, info: soundfile.SoundFile, channels: list[Iterable[np.ndarray]]
+) -> None:
+    """Write channels (one stream of blocks each) with the rate and frames that ``info`` tells.
 
-    The file appears whole or not at all, and has as many frames as ``info``. A name with another
-    suffix is coded as that suffix means.
+    The coding is also that of ``info``, unless ``suffix`` means another one.
     """
-    with whole(path) as aside:
-        try:
-            with soundfile.SoundFile(
-                os.fsencode(aside), "w", info.samplerate, info.channels, **coding_for(path, info)
-            ) as file:
-                for blocks in zip(*channels, strict=True):
-                    file.write(np.stack(blocks, axis=1)[: info.frames - file.frames])
-        except soundfile.LibsndfileError as problem:
-            raise RecipeError(
-                f"Cannot write {path}: {problem}. Is the disk full? Or convert the input to .wav."
-            ) from problem
-
-
-def coding_for(path: Path, info: soundfile.SoundFile) -> dict:
-    """Format and subtype: the input's own, or the usual ones of another suffix."""
-    suffix = path.suffix.lower().lstrip(".")
-    known = {"opus": "OGG", "aif": "AIFF"}.get(suffix, suffix.upper())
-    same = known == info.format or (known, info.format) == ("WAV", "WAVEX")
-    if known not in soundfile.available_formats() or same:
-        return {"format": info.format, "subtype": info.subtype}
-    return {"format": known, "subtype": "OPUS" if suffix == "opus" else None}
+    kind = suffix.lower().lstrip(".")
+    kind = {"opus": "OGG", "aif": "AIFF"}.get(kind, kind.upper())
+    coding = {"format": kind, "subtype": "OPUS" if suffix.lower() == ".opus" else None}
+    same = kind == info.format or (kind, info.format) == ("WAV", "WAVEX")
+    if same or kind not in soundfile.available_formats():
+        coding = {"format": info.format, "subtype": info.subtype}
+    try:
+        with soundfile.SoundFile(
+            os.fsencode(path), "w", info.samplerate, info.channels, **coding
+        ) as file:
+            for blocks in zip(*channels, strict=True):
+                file.write(np.stack(blocks, axis=1)[: info.frames - file.frames])
+    except soundfile.LibsndfileError as problem:
+        raise RecipeError(
+            f"cannot be written: {problem} Is the disk full? Or convert the input to .wav."
+        ) from problem

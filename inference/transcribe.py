@@ -1,4 +1,4 @@
-"""Transcribe sound files: text to the screen, and to JSON or CSV with a confidence for each file."""
+"""Transcribe sound files: text and confidence to the screen, and to JSON or CSV."""
 
 import argparse
 import csv
@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from corpus.files import whole
 from errors import RecipeError
-from inference.batch import find
-from inference.command import MODEL, add_device_options, check_output, path, seconds
-from inference.loading import load_recognizer
+from inference.batch import find, typed
+from inference.command import check_output, command_line, seconds
+from inference.loading import RATE, SHORTEST, at_least, load_recognizer
 from inference.sound import Scratch, resampled
 
 DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
@@ -37,32 +37,21 @@ class Transcript:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("transcribe.py", description=__doc__, epilog=DETAILS)
+    made = command_line("transcribe.py", __doc__, DETAILS, "robust_asr")
     made.add_argument(
-        "inputs", nargs="+", type=path, metavar="INPUT", help="sound files and folders of them"
+        "--output", metavar="FILE", help="a .json or .csv for file, text and the rest"
     )
-    made.add_argument("--model", required=True, type=path, help=MODEL.format("robust_asr"))
-    made.add_argument(
-        "--output", type=path, metavar="FILE", help="a .json or .csv for file, text and the rest"
-    )
-    made.add_argument("--overwrite", action="store_true", help="replace an --output that exists")
-    made.add_argument(
-        *("--longest",),
-        type=seconds,
-        default=20.0,
-        metavar="SECONDS",
-        help="recognized at once (default: %(default)s)",
-    )
-    add_device_options(made)
+    help = "recognized at once (default: 20)"
+    made.add_argument("--longest", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
 
 
-def cuts(signal: Sequence, rate: int, longest: float) -> list[int]:
+def cuts(signal: Sequence, longest: float) -> list[int]:
     """Edges (samples) of pieces of at most ``longest`` s.
 
     Cuts are at the quietest 50 ms of the second half of each piece.
     """
-    window, most = rate // 20, int(longest * rate)
+    window, most = RATE // 20, int(longest * RATE)
     edges = [0]
     while len(signal) - edges[-1] > most:
         half = signal[edges[-1] + most // 2 : edges[-1] + most]
@@ -109,16 +98,14 @@ def decoder_decisions(model, encoded: torch.Tensor, tokens) -> torch.Tensor:
 
 def transcribe_file(file: Path, model, longest: float = 20.0) -> Transcript:
     """A sound file of any length -> Transcript."""
-    rate = model.hparams.sample_rate
-    signal = Scratch(None, resampled(file, rate))
-    edges = cuts(signal, rate, longest)
+    signal = Scratch(None, resampled(file, RATE))
+    edges = cuts(signal, longest)
     texts, decisions = [], []
     for begin, end in zip(edges, edges[1:], strict=False):
-        shortage = max(0, rate // 10 - (end - begin))  # convolutions need 0.1 s
-        text, more = transcribe_piece(model, np.pad(signal[begin:end], (0, shortage)))
+        text, more = transcribe_piece(model, at_least(signal[begin:end], SHORTEST))
         texts, decisions = texts + [text] * bool(text), decisions + more
     confidence = round(float(np.exp(np.mean(decisions))), 4)
-    return Transcript(str(file), " ".join(texts), confidence, round(len(signal) / rate, 3))
+    return Transcript(str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3))
 
 
 def save(transcripts: list[Transcript], output: Path) -> None:
@@ -137,8 +124,9 @@ def save(transcripts: list[Transcript], output: Path) -> None:
 
 def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
-    if options.output:
-        check_output(options.output, options.overwrite, (".json", ".csv"))
+    output = options.output and typed(options.output)
+    if output:
+        check_output(output, options.overwrite, (".json", ".csv"))
     files = find(options.inputs)
     model = load_recognizer(options.model, options.device)
     begun, done, problems = time.perf_counter(), [], []
@@ -148,8 +136,8 @@ def run(options: argparse.Namespace) -> list[str]:
             tqdm.write(f"{name} ({done[-1].confidence:.2f}): {done[-1].text}")
         except (RecipeError, OSError) as problem:
             problems.append(f"{name}: {problem}")
-    if options.output:
-        save(done, options.output)
+    if output:
+        save(done, output)
     took, sound = time.perf_counter() - begun, sum(transcript.seconds for transcript in done)
     print(
         f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor "
