@@ -12,8 +12,11 @@ from pathlib import Path
 import jinja2
 import torch
 from speechbrain.dataio.encoder import CTCTextEncoder
+from speechbrain.nnet.linear import Linear
 
 from corpus.files import read_text
+from models.acoustic import AcousticEncoder, AttentionDecoder
+from models.enhancer import Enhancer
 from models.wide_resnet import WideResnet
 from training.tokens import SPACE
 
@@ -43,7 +46,9 @@ def export_model(
     """
     modules = {name: getattr(module, "module", module) for name, module in modules.items()}
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
-    if not exported:
+    if odd := [name for name, module in exported.items() if not is_known(name, module)]:
+        logger.warning("No model folder: how to build %s again is not known", ", ".join(odd))
+    if not exported or odd:
         return None
     folder = Path(folder)
     aside = folder.with_name(f".{folder.name}.part")
@@ -78,6 +83,13 @@ def names_of(modules: dict[str, torch.nn.Module], hparams: dict) -> list[str]:
     if hparams.get("targets") != "pieces":  # all that EncoderDecoderASR reads
         outputs = [name for name in outputs if name == "ctc_output"]
     return front + ["encoder", *outputs] * bool(outputs)
+
+
+def is_known(name: str, module: torch.nn.Module) -> bool:
+    """Whether the templates can write how a module is built: its class, its ``sizes``."""
+    kinds = {"enhancer": Enhancer, "acoustic": AcousticEncoder, "ctc_output": Linear}
+    kind = kinds.get(name, AttentionDecoder)
+    return isinstance(module, kind) and (kind is Linear or hasattr(module, "sizes"))
 
 
 def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:

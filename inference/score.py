@@ -177,22 +177,23 @@ def recognizer(given: str, device: str) -> Callable[[Path], str]:
     return lambda file: transcribe_file(file, model).text
 
 
-def score(system: System, clean: dict[str, Path], options, texts, recognize) -> list[str]:
+def score(
+    system: System, clean: dict[str, Path], pool: MetricPool, texts=None, recognize=None
+) -> list[str]:
     """Fill a system's board; returns messages of the files that could not be scored."""
     problems, rates = [], ErrorRates()
     names = tqdm(sorted(clean), f"Scoring {system.name}", unit="file", delay=5, disable=None)
-    with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
-        for number, name in enumerate(names, start=1):
-            try:
-                signals = aligned(system.files[name], clean[name])
-                if recognize:
-                    rates.add(name, texts[name], recognize(system.files[name]))
-                pool.submit(name, *signals)
-            except (RecipeError, OSError) as problem:
-                problems.append(f"{system.name}: {problem}")
-            if number % AT_ONCE == 0:
-                system.board.merge(pool.collect())
-        system.board.merge(pool.collect())
+    for number, name in enumerate(names, start=1):
+        try:
+            signals = aligned(system.files[name], clean[name])
+            if recognize:
+                rates.add(name, texts[name], recognize(system.files[name]))
+            pool.submit(name, *signals)
+        except (RecipeError, OSError) as problem:
+            problems.append(f"{system.name}: {problem}")
+        if number % AT_ONCE == 0:
+            system.board.merge(pool.collect())
+    system.board.merge(pool.collect())
     system.board.merge(rates.records)
     return problems
 
@@ -257,8 +258,9 @@ def run(options: argparse.Namespace) -> list[str]:
         check_match(system, clean)
     texts = texts_from(typed(options.transcripts), clean) if options.transcripts else None
     recognize = recognizer(options.model, options.device) if options.model else None
-    for system in systems:
-        problems += score(system, clean, options, texts, recognize)
+    with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
+        for system in systems:
+            problems += score(system, clean, pool, texts, recognize)
     print(table(systems, options.against))
     for system in systems:
         for line in system.board.not_scored_lines():

@@ -189,7 +189,9 @@ def test_a_file_of_transcripts_is_read_or_told(folders, letters, capsys, name):
     assert not words or words in errors and name in errors
 
 
-def test_a_folder_of_transcripts_may_hold_junk_links_and_no_other_encoding(folders, letters, capsys):
+def test_a_folder_of_transcripts_may_hold_junk_links_and_no_other_encoding(
+    folders, letters, capsys
+):
     (folders / "texts/u2.txt").rename(folders / "u2.txt")
     (folders / "far").mkdir()
     (folders / "u2.txt").rename(folders / "far/u2.txt")
