@@ -76,7 +76,7 @@ def test_a_stage_file_is_complete(stage, tmp_path, monkeypatch):
 @pytest.mark.parametrize("stage", STAGES)
 def test_at_most_so_many_knobs(stage):
     knobs = [key for key in document_of(file(stage)) if key in KNOBS]
-    assert len(knobs) <= 62
+    assert len(knobs) <= 63
 
 
 @pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, "fp32")])
