@@ -57,11 +57,6 @@ def find_speech(
            for path, (speaker, words) in found.items() if not (speaker and words)]  # fmt: skip
     if bad:
         raise RecipeError(f"--speech: {len(bad)} recording(s):\n{listed(bad)}\n{LAYOUTS}")
-    speakers = {speaker for speaker, _ in found.values()}
-    if len(set(map(safe_name, speakers))) < len(speakers):
-        raise RecipeError(
-            f"--speech: two speakers differ in punctuation only, of {', '.join(sorted(speakers))}"
-        )
     return [Speech(path, safe_name(found[path][0]), found[path][1]) for path in sorted(found)]
 
 
