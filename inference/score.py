@@ -190,7 +190,7 @@ def score(
                 rates.add(name, texts[name], recognize(system.files[name]))
             pool.submit(name, *signals)
         except (RecipeError, OSError) as problem:
-            problems.append(f"{system.name}: {problem}")
+            problems.append(f"{system.name}, {name}: {problem}")
         if number % AT_ONCE == 0:
             system.board.merge(pool.collect())
     system.board.merge(pool.collect())
