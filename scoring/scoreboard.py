@@ -7,7 +7,7 @@ from scoring import bootstrap
 from scoring.metrics import METRICS, QUALITY, RATES
 
 SHOWN = 8  # utterances named in a line
-GROUPS = {"noise": "noise", "snr": "SNR (dB)"}  # facts by which the table groups the scores
+GROUPS = {"snr": "SNR (dB)", "noise": "noise"}  # facts by which the table groups the scores
 
 
 class Scoreboard:
@@ -73,7 +73,7 @@ class Scoreboard:
         return lines
 
     def table(self) -> str:
-        """Means with intervals, what was refused, then means by noise and by SNR, as text."""
+        """Means with intervals, what was refused, then means by SNR and by noise, as text."""
         means, intervals = self.summary(), self.intervals()
         lines = [f"{len(self._records)} utterances; mean or rate [95 % interval over utterances]"]
         for name, (low, high) in intervals.items():
