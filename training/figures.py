@@ -42,10 +42,9 @@ class Figures:
     """
 
     def __init__(self, folder: str | Path, tensorboard: bool, figures: bool):
-        main = if_main_process()
+        main, log = if_main_process(), str(Path(folder) / "tensorboard")
         self.folder, self.figures = Path(folder), figures and main
-        path = str(self.folder / "tensorboard")
-        self.log = TensorboardLogger(path) if tensorboard and main else None
+        self.log = TensorboardLogger(log) if tensorboard and main else None
         self.chosen, self.seen = set(), {}
 
     def choose(self, ids: Iterable[str]) -> None:
@@ -61,9 +60,8 @@ class Figures:
         for index, (utt_id, count) in enumerate(zip(ids, counts, strict=True)):
             if utt_id in self.chosen and len(self.seen) < UTTERANCES and (self.figures or self.log):
                 waves = {"noisy": noisy_wav, "enhanced": signal, "clean": clean_wav}
-                self.seen[utt_id] = {
-                    name: wav[index, :count].detach().float().cpu() for name, wav in waves.items()
-                }
+                cut = {name: wav[index, :count].detach() for name, wav in waves.items()}
+                self.seen[utt_id] = {name: wav.float().cpu() for name, wav in cut.items()}
 
     def report_epoch(self, epoch: int, lr: float, train_stats: dict, valid_stats: dict) -> None:
         """Statistics, sounds and spectrograms of a finished epoch."""
@@ -111,8 +109,7 @@ def spectrograms(shown: dict[str, dict], epoch: int) -> Figure:
             image = panel.imshow(decibels(wav), aspect="auto", extent=extent, **look)
             panel.set_title(f"{utt_id}, {name}", fontsize=10, loc="left")
         column[-1].set_xlabel("time (s)")
-    for panel in axes[:, 0]:
-        panel.set_ylabel("frequency (kHz)")
+    drawn.supylabel("frequency (kHz)")
     drawn.colorbar(image, ax=axes, label="level (dB)", aspect=40, pad=0.01)
     drawn.suptitle(f"validation, epoch {epoch}", fontsize=11)
     return drawn
@@ -121,7 +118,10 @@ def spectrograms(shown: dict[str, dict], epoch: int) -> Figure:
 def decibels(wav: Tensor, size: int = 512, hop: int = 128) -> np.ndarray:
     """[samples] -> level [freq, time] in dB."""
     options = {"window": torch.hann_window(size), "return_complex": True, "pad_mode": "constant"}
-    return 20 * torch.stft(wav, size, hop, **options).abs().clamp(min=1e-7).log10().numpy()
+    return (
+        20
+        * torch.stft(wav.nan_to_num(), size, hop, **options).abs().clamp(min=1e-7).log10().numpy()
+    )
 
 
 def summary(folder: Path) -> Figure | None:
@@ -139,8 +139,9 @@ def summary(folder: Path) -> Figure | None:
 
 
 def arrange(title: str, panels: list[Callable[[Axes], None]]) -> Figure:
-    """A Figure of panels, three in a row."""
-    rows, columns = -(-len(panels) // 3), min(3, len(panels))
+    """A Figure of panels, up to three in a row."""
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
+    rows = -(-len(panels) // columns)
     drawn = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.4), layout="constrained", dpi=100)
     for index, draw in enumerate(panels):
         axes = drawn.add_subplot(rows, columns, index + 1)
