@@ -120,6 +120,14 @@ def test_silence_has_a_finite_gradient(domain):
     assert all(p.grad.isfinite().all() for p in enhancer.parameters())
 
 
+@pytest.mark.parametrize("domain", ["spectrum", "features"])
+def test_autocast_changes_nothing_outside_of_the_network(domain):
+    exact = Constant(mask_domain=domain)(WAV)
+    with torch.autocast("cpu", torch.bfloat16):
+        short = Constant(mask_domain=domain)(WAV)
+    assert all(torch.equal(*pair) for pair in zip(exact, short, strict=True))
+
+
 def test_padding_does_not_reach_an_utterance_that_is_enhanced_alone():
     torch.manual_seed(0)
     enhancer, lens = WideResnet([4, 8], 16).eval(), torch.tensor([1.0, 0.5])
@@ -160,11 +168,12 @@ def test_clamp_keeps_the_gradient_that_leads_back_and_no_other():
 
 def test_a_closed_mask_learns_to_open():
     enhancer = WideResnet(channels=[4, 8], dense=16, dropout=0.0)
-    torch.nn.init.constant_(enhancer.output_layer().bias, -3.0)
+    bias = list(enhancer.DNN.values())[-1].w.bias
+    torch.nn.init.constant_(bias, -3.0)
     _, features, mask = enhancer(WAV, synthesize=False)
     assert not mask.any()
     (features - features.detach() - 1).square().mean().backward()
-    assert enhancer.output_layer().bias.grad.min() < 0
+    assert bias.grad.min() < 0
 
 
 def test_an_untrained_mask_lets_most_through():
