@@ -49,7 +49,8 @@ def test_the_contract_of_every_enhancer(kind):
 
 @pytest.mark.parametrize("kind, millions", [(WideResnet, 22.3), (CNNTransformer, 7.24)])
 def test_published_sizes(kind, millions):
-    parameters = sum(p.numel() for p in kind().parameters())
+    with torch.device("meta"):  # shapes alone
+        parameters = sum(p.numel() for p in kind().parameters())
     assert parameters / 1e6 == pytest.approx(millions, abs=0.05 if millions > 9 else 0.005)
 
 
