@@ -56,6 +56,7 @@ def test_published_sizes(kind, millions):
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_checkpoints_of_the_cnn_transformer_load_and_give_its_mask(causal):
+    torch.manual_seed(1)
     ours = CNNTransformer([16, 8], 2, 2, 8, causal=causal).eval()
     embedding = convolutions([16, 8], causal)
     sizes = dict(d_model=8, output_size=257, nhead=2, num_layers=2, d_ffn=8, causal=causal)
@@ -67,6 +68,7 @@ def test_checkpoints_of_the_cnn_transformer_load_and_give_its_mask(causal):
 
 
 def test_a_causal_mask_does_not_depend_on_the_future():
+    torch.manual_seed(1)
     network, features = CNNTransformer([16, 8], 1, 2, 8, causal=True).eval(), torch.rand(1, 20, 257)
     later = features.clone()
     later[:, 12:] += 1
@@ -74,11 +76,12 @@ def test_a_causal_mask_does_not_depend_on_the_future():
 
 
 def test_checkpoints_of_the_wide_resnet_load_and_give_its_features():
+    torch.manual_seed(1)
     theirs = EnhanceResnet(channel_counts=[4, 8], dense_nodes=16, dropout=0.0)
     ours = WideResnet([4, 8], 16, 0.0)
     ours.load_state_dict(theirs.state_dict())
     outputs = [theirs(WAV)[1], ours(WAV)[1]]
-    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(*outputs, rtol=1e-3, atol=1e-4)
     for network in (theirs, ours):
         network.eval()
     torch.testing.assert_close(ours(WAV)[1], theirs(WAV)[1], rtol=1e-4, atol=1e-5)
