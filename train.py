@@ -1,6 +1,6 @@
-"""Train and score one stage of the recipe: ``python train.py hparams/<stage>.yaml [--key=value ...]``.
+"""Train and score one stage: ``python train.py hparams/<stage>.yaml [--key=value ...]``.
 
-The YAML file says which modules, losses and metrics a stage has; nothing here knows a stage by name.
+The YAML file says which modules, losses and metrics a stage has; nothing here has a stage's name.
 """
 
 import logging
@@ -100,7 +100,7 @@ class MimicBrain(sb.Brain):
         return {"enhanced_wav": wav, "enhanced_features": features, "mask": mask}
 
     def perceive(self, speech):
-        """The perceptual model's outputs at ``mimic_taps``: name -> [batch, time, ..., channels]."""
+        """The perceptual model's outputs at ``mimic_taps``: tap -> [batch, time, ..., channels]."""
         return self.network("perceptual_model")(speech, taps=tuple(self.hparams.mimic_taps))
 
     def choose_signal(self, p, stage):

@@ -67,13 +67,13 @@ def epoch_of(line: str) -> int:
 
 
 def write_stage(brain: Any, stage: Stage, epoch: int | None, stats: dict[str, float]) -> None:
-    """A line in ``train_log.txt``; the scores by utterance and in sum, ``valid_*`` or ``test_*``."""
-    name, scored = stage.name.lower(), METRICS
+    """A line in ``train_log.txt``; scores by utterance and in sum, ``valid_*`` or ``test_*``."""
+    name = stage.name.lower()
     where = {"scored": "test"} if epoch is None else {"epoch": epoch, "lr": brain.lr}
     train_stats = None if epoch is None else brain.state.train_stats
     logs = {"train_stats": train_stats, f"{name}_stats": stats}
     brain.hparams.train_logger.log_stats(where, **logs)
-    losses = {key: value for key, value in stats.items() if key not in scored}
+    losses = {key: value for key, value in stats.items() if key not in METRICS}
     brain.scores.write(brain.hparams.output_folder, name, losses)
 
 

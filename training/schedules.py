@@ -8,6 +8,7 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
+KINDS = ("constant", "step", "linear", "newbob")
 DROP_EVERY = 3  # epochs
 FINAL_SHARE = 0.05
 

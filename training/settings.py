@@ -13,9 +13,9 @@ from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-from corpus.files import read_text
+from corpus.files import read_text, typed_path
 from errors import RecipeError
-from training.knobs import IGNORED, RENAMED, checked, is_path, typed_path
+from training.knobs import IGNORED, PATHS, RENAMED, checked
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,13 @@ def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, An
             refuse_unknown(key, known)
         if key in found:
             raise RecipeError(f"--{key} is given twice. Give each key once.")
-        found[key] = typed_path(text) if is_path(key) else parse_yaml(text, f"--{key}")
+        found[key] = path_of(text) if key in PATHS else parse_yaml(text, f"--{key}")
     return found
+
+
+def path_of(text: str) -> str | None:
+    """A path as it was typed; ``null`` is none."""
+    return None if text in ("", "null", "None") else str(typed_path(text))
 
 
 def refuse_unknown(key: str, known: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Leave a run in good order when it is asked to stop: SIGTERM, as batch systems send, and Ctrl-C."""
+"""Leave a run in good order on SIGTERM, as batch systems send it, and on Ctrl-C."""
 
 import logging
 import os
