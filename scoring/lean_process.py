@@ -1,4 +1,4 @@
-"""Spawned processes that start quickly; imports no NumPy, as each of them loads this first."""
+"""Processes that start quickly. No NumPy here: they load this module before anything else."""
 
 import sys
 from multiprocessing.context import SpawnProcess

@@ -16,8 +16,6 @@ from scoring import quality
 from scoring.lean_process import LeanProcess
 from scoring.metrics import scores_of
 
-MOST_JOBS = 16  # more would finish no sooner: the networks are the slower side
-
 
 class MetricPool(AbstractContextManager):
     """A persistent pool of scoring processes, started when first used; ended at ``with``'s end.
@@ -77,6 +75,6 @@ class MetricPool(AbstractContextManager):
 
 
 def free_cores() -> int:
-    """This rank's share of the usable cores without the one that the networks use; 1 to 16."""
+    """This rank's share of the usable cores without the one of the networks; 1 to 16."""
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return max(1, min(MOST_JOBS, joblib.cpu_count() // ranks - 1))
+    return max(1, min(16, joblib.cpu_count() // ranks - 1))

@@ -12,7 +12,6 @@ import pystoi
 from scoring import composite
 
 RATE = 16000  # Hz
-SILENCE = 2**-16  # peak; half a step of 16-bit audio
 
 
 class NotScored(ValueError):
@@ -60,16 +59,13 @@ class Pair:
                 raise NotScored(f"{name} has NaN or infinite samples")
             if np.ptp(signal) == 0:
                 raise NotScored(f"{name} is constant (silence)")
-        if np.abs(target).max() < SILENCE:
+        if np.abs(target).max() < 2**-16:  # half a step of 16-bit audio
             raise NotScored("target is silent")
         self.predicted, self.target = predicted, target
 
     @cached_property
     def pesq(self) -> float:
-        """Wide-band PESQ as MOS-LQO, 1.0 to 4.64 (ITU-T P.862.2).
-
-        The ``pesq`` package lacks Corrigendum 2 (2018), like most published results.
-        """
+        """Wide-band PESQ as MOS-LQO, 1.0 to 4.64: ITU-T P.862.2 without Corrigendum 2 (2018)."""
         try:
             return float(pesq.pesq(RATE, self.target, self.predicted, "wb"))
         except pesq.NoUtterancesError:
@@ -81,10 +77,7 @@ class Pair:
     estoi = property(lambda self: self.intelligibility(extended=True))
 
     def intelligibility(self, extended: bool) -> float:
-        """STOI (Taal et al., IEEE TASLP 2011) or extended STOI (Jensen and Taal, TASLP 2016).
-
-        In percent; less than 30 frames (0.4 s) of speech are refused.
-        """
+        """STOI (Taal et al., TASLP 2011) or eSTOI (Jensen and Taal, TASLP 2016) in percent."""
         state = np.random.get_state()
         np.random.seed(0)  # pystoi adds noise of 1e-16; equal inputs shall score equally
         try:

@@ -25,8 +25,7 @@ class Scoreboard:
         """Add records; a second one of the same id completes the first, so it counts once."""
         for record in records:
             known = self._records.setdefault(str(record["id"]), {"not_scored": {}})
-            reasons = known["not_scored"] | record.get("not_scored", {})
-            known.update(record, not_scored=reasons)
+            known |= record | {"not_scored": known["not_scored"] | record.get("not_scored", {})}
 
     @property
     def records(self) -> list[dict]:

@@ -121,6 +121,9 @@ def test_summary_has_six_panels_with_labels_and_units(tmp_path):
     assert all("(" in axes.get_ylabel() and axes.get_xlabel() for axes in drawn.axes)
     points = [tuple(bar.lines[0].get_xydata()[0]) for bar in drawn.axes[3].containers]
     assert points == [(2.5, 1.1875), (17.5, 1.6875)]
+    assert drawn.axes[0].get_yscale() == "log"
+    (tmp_path / "train_log.txt").write_text(LOG.replace("mimic: ", "mimic: -"))
+    assert summary(tmp_path).axes[0].get_yscale() == "linear"  # a negative loss is not left out
     reported(tmp_path, False, True)
     assert (tmp_path / "figures" / "summary.png").stat().st_size > 10000
 

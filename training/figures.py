@@ -20,15 +20,12 @@ from scoring.metrics import METRICS
 from scoring.scoreboard import GROUPS, Scoreboard
 
 # SpeechBrain's loggers complain of a missing torchvision when imported; nothing here uses it.
-logging.getLogger("speechbrain.utils.train_logger").addFilter(
-    lambda record: "torchvision" not in record.getMessage()
-)
+logging.getLogger("speechbrain.utils.train_logger").addFilter(lambda r: "torchvision" not in r.msg)
 from speechbrain.utils.train_logger import TensorboardLogger  # noqa: E402
 
 logger = logging.getLogger(__name__)
 UTTERANCES = 3  # shown of each validation
 RANGE = 70.0  # dB shown below the loudest point
-PER_FIGURE = 2  # metrics in the summary, which has six panels at most
 FIRST = ("pesq", "wer", "per", "estoi")  # metrics shown before others
 # Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -118,10 +115,8 @@ def spectrograms(shown: dict[str, dict], epoch: int) -> Figure:
 def decibels(wav: Tensor, size: int = 512, hop: int = 128) -> np.ndarray:
     """[samples] -> level [freq, time] in dB."""
     options = {"window": torch.hann_window(size), "return_complex": True, "pad_mode": "constant"}
-    return (
-        20
-        * torch.stft(wav.nan_to_num(), size, hop, **options).abs().clamp(min=1e-7).log10().numpy()
-    )
+    spectrum = torch.stft(wav.nan_to_num(), size, hop, **options)
+    return 20 * spectrum.abs().clamp(min=1e-7).log10().numpy()
 
 
 def summary(folder: Path) -> Figure | None:
@@ -165,8 +160,8 @@ def curves_of(log: Path) -> dict[str, dict[str, dict[int, float]]]:
 
 
 def first_of(names: Iterable[str]) -> list[str]:
-    """The metrics among names that the summary has room for."""
-    return [name for name in dict.fromkeys([*FIRST, *METRICS]) if name in names][:PER_FIGURE]
+    """The two metrics among names that the six panels of the summary have room for."""
+    return [name for name in dict.fromkeys([*FIRST, *METRICS]) if name in names][:2]
 
 
 def draw_losses(curves: dict, axes: Axes) -> None:
@@ -177,8 +172,10 @@ def draw_losses(curves: dict, axes: Axes) -> None:
             points = sorted(curves[part][name].items())
             label = ("total" if name == "loss" else name) if part == "train" else None
             axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
+    lowest = min((min(line.get_ydata()) for line in axes.lines), default=1)
+    scale = "log" if lowest > 0 else "linear"
     title = "losses (solid: training, dashed: validation)"
-    axes.set(xlabel="epoch", ylabel="loss (no unit)", yscale="log", title=title)
+    axes.set(xlabel="epoch", ylabel="loss (no unit)", yscale=scale, title=title)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8, frameon=False)
 
