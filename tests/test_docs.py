@@ -159,6 +159,15 @@ def test_every_option_of_training_in_the_text_is_understood(monkeypatch):
                 assert any(is_read(stage, options) for stage in STAGES), f"{page.name}: {span}"
 
 
+def test_the_default_preset_is_the_one_in_the_docs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    lines = text(ROOT / "docs" / "configuration.md").splitlines()
+    for options, said in (([], "without"), (["--data_folder=Voicebank"], "with")):
+        preset = read([f"hparams/{STAGES[1]}.yaml", *options])[2]["preset"]
+        (row,) = [line for line in lines if line.startswith(f"| `{preset}` |")]
+        assert row.endswith(f"{said} `--data_folder` |")
+
+
 def is_read(stage, options):
     """Whether a stage takes these options."""
     try:
