@@ -1,1 +1,1 @@
-"""Networks and losses, and their wiring in YAML."""
+"""Networks, features and losses."""

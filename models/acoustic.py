@@ -1,100 +1,114 @@
-"""The acoustic model: an encoder that is a recognizer's front and, frozen, the judge of enhanced speech."""
+"""The acoustic model: a recognizer's encoder and, frozen, the perceptual model; its decoder."""
+
+from collections.abc import Sequence
 
 import torch
-from speechbrain.lobes.models.CRDNN import CRDNN
+from speechbrain.lobes.models.CRDNN import DNN_Block
+from speechbrain.nnet.containers import Sequential
 from speechbrain.nnet.embedding import Embedding
 from speechbrain.nnet.linear import Linear
+from speechbrain.nnet.pooling import Pooling1d
+from speechbrain.nnet.RNN import LSTM, AttentionalRNNDecoder
+from torchaudio.functional import melscale_fbanks
 
-from models.layout import without_copies
-from models.recurrence import Decoder
+from corpus.layout import SAMPLE_RATE
+from models.channels_last import CNNBlock
+from models.features import BINS
+from models.saved import arguments
 
 
-def mel_bank(bins, n_mels, sample_rate):
-    """Weights that average a spectrum's bins into mel bands: [bins, n_mels], each band's sum 1 (0 where it has no bin)."""
-    from torchaudio.functional import melscale_fbanks
-
-    bank = melscale_fbanks(bins, 0.0, sample_rate / 2, n_mels, sample_rate)
+def mel_bank(bins: int, n_mels: int) -> torch.Tensor:
+    """Weights that average a spectrum's bins into mel bands: [bins, n_mels]."""
+    bank = melscale_fbanks(bins, 0.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE)
     return bank / bank.sum(dim=0, keepdim=True).clamp(min=1e-6)
 
 
-class AcousticEncoder(CRDNN):
-    """SpeechBrain's CRDNN whose inner outputs can be tapped through ``forward`` (which DDP wrappers need).
+class AcousticEncoder(Sequential):
+    """A CRDNN, with the parameter names of SpeechBrain's, whose inner outputs can be tapped.
 
-    With ``mel_bands`` the layers are given so many mel bands, means over the bins of a log spectrum of ``input_size`` bins.
-    Taps are ``CNN.block_0``, ``CNN.block_1``, ... (outputs of the CNN blocks), ``CNN`` (the last of them) and ``encoder``
-    (the output of the whole network).
-    """
+    Taps are ``CNN.block_0``, ``CNN.block_1``, ... (outputs of the CNN blocks), ``CNN`` (the last of
+    them) and ``encoder`` (the output of the network). They go through ``forward``, which DDP needs.
 
-    def __init__(self, input_size, mel_bands=None, sample_rate=16000, **sizes):
-        super().__init__(input_size=mel_bands or input_size, **sizes)
-        self.register_buffer(
-            "bank",
-            mel_bank(input_size, mel_bands, sample_rate) if mel_bands else None,
-            persistent=False,
-        )
-        without_copies(self)
-
-    def tap_names(self):
-        """All the names that ``forward`` takes as taps."""
-        return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
-
-    def compile(self, **how):
-        """Arguments of ``torch.compile``. The CNN's blocks, one by one since they are tapped; LSTMs have kernels of their own."""
-        for block in self.CNN.values():
-            block.compile(**how)
-
-    def forward(self, features, taps=None):
-        """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output, no further than needed."""
-        bank = self._buffers.get(
-            "bank"
-        )  # the constructor of the layers calls this too, before it has one
-        features = features if bank is None else features @ bank.to(features.dtype)
-        if not taps:
-            return super().forward(features)
-        outputs, x = {}, features
-        for name, block in self.CNN.items():
-            x = block(x)  # [batch, time, freq', channels]
-            outputs[f"CNN.{name}"] = x
-        outputs["CNN"] = x
-        if "encoder" in taps:
-            for name, layer in self.items():
-                x = x if name == "CNN" else first(layer(x))
-            outputs["encoder"] = x
-        return {tap: outputs[tap] for tap in taps}
-
-
-def first(output):
-    """The sequence of an RNN's (sequence, state), anything else unchanged."""
-    return output[0] if isinstance(output, tuple) else output
-
-
-class AttentionDecoder(torch.nn.Module):
-    """Embedding, GRU decoder with location-aware attention and output layer, behind one ``forward``.
-
-    Arguments
-    ---------
-    n_outputs : int
-        Number of tokens, specials among them.
-    encoder_size : int
-        Last dimension of the encoder's output.
-    embedding_size, hidden_size, attention_size, channels, kernel_size : int
-        Sizes of the embedding, the GRU, the attention and its location convolution.
+    ``input_size`` counts the features of a frame. With ``mel_bands`` the network reads so many
+    bands, means over the bins of a log spectrum. ``time_pooling`` frames become one after the CNN.
+    ``rnn_neurons`` are those of one direction of the LSTM, ``dnn_neurons`` the output's size.
     """
 
     def __init__(
         self,
-        n_outputs,
-        encoder_size,
-        embedding_size=128,
-        hidden_size=256,
-        attention_size=256,
-        channels=20,
-        kernel_size=20,
-        dropout=0.1,
+        input_size: int = BINS,
+        mel_bands: int | None = None,
+        cnn_channels: Sequence[int] = (100, 200),
+        time_pooling: int = 1,
+        rnn_layers: int = 4,
+        rnn_neurons: int = 512,
+        dnn_neurons: int = 512,
+        dropout: float = 0.1,
+    ):
+        super().__init__(input_shape=[None, None, input_size])
+        self.sizes = arguments(locals())
+        bank = mel_bank(input_size, mel_bands) if mel_bands else None
+        self.register_buffer("bank", bank, persistent=False)
+        activation = torch.nn.LeakyReLU
+        self.add_module("CNN", Sequential(input_shape=[None, None, mel_bands or input_size]))
+        for number, channels in enumerate(cnn_channels):
+            block = dict(channels=channels, activation=activation, dropout=dropout)
+            self.CNN.append(CNNBlock, layer_name=f"block_{number}", **block)
+        if time_pooling > 1:
+            pooling = Pooling1d("max", kernel_size=time_pooling, input_dims=4, pool_axis=1)
+            self.append(pooling, layer_name="time_pooling")
+        rnn = dict(hidden_size=rnn_neurons, num_layers=rnn_layers, dropout=dropout)
+        self.append(LSTM, layer_name="RNN", bidirectional=True, re_init=False, **rnn)
+        self.append(Sequential, layer_name="DNN")
+        for number in range(2):
+            block = dict(neurons=dnn_neurons, activation=activation, dropout=dropout)
+            self.DNN.append(DNN_Block, layer_name=f"block_{number}", **block)
+
+    def tap_names(self) -> list[str]:
+        """All the names that ``forward`` takes as taps."""
+        return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
+
+    def forward(
+        self, features: torch.Tensor, taps: Sequence[str] | None = None
+    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output.
+
+        Those of the CNN are [batch, time, freq', channels]; after it only ``encoder`` goes on.
+        """
+        x = features if self.bank is None else features @ self.bank.to(features.dtype)
+        outputs = {}
+        for name, block in self.CNN.items():
+            outputs[f"CNN.{name}"] = outputs["CNN"] = x = block(x)
+        if not taps or "encoder" in taps:
+            for name, layer in self.items():
+                x = x if name == "CNN" else layer(x)
+                x = x[0] if isinstance(x, tuple) else x  # an RNN's (sequence, state)
+            outputs["encoder"] = x
+        return {tap: outputs[tap] for tap in taps} if taps else x
+
+
+class AttentionDecoder(torch.nn.Module):
+    """Embedding, GRU decoder with location-aware attention, output layer.
+
+    ``n_outputs`` counts the tokens with their specials, ``encoder_size`` is the last dimension of
+    the encoder's output, ``channels`` and ``kernel_size`` are of the location convolution.
+    """
+
+    def __init__(
+        self,
+        n_outputs: int,
+        encoder_size: int,
+        embedding_size: int = 128,
+        hidden_size: int = 256,
+        attention_size: int = 256,
+        channels: int = 20,
+        kernel_size: int = 20,
+        dropout: float = 0.1,
     ):
         super().__init__()
+        self.sizes = arguments(locals())
         self.embedding = Embedding(num_embeddings=n_outputs, embedding_dim=embedding_size)
-        self.decoder = Decoder(
+        self.decoder = AttentionalRNNDecoder(
             rnn_type="gru",
             attn_type="location",
             hidden_size=hidden_size,
@@ -108,10 +122,13 @@ class AttentionDecoder(torch.nn.Module):
         )
         self.linear = Linear(input_size=hidden_size, n_neurons=n_outputs)
 
-    def compile(self, **how):
-        """Not compiled: a loop over tokens, which TorchInductor would write out for each length."""
+    def forward(
+        self, encoded: torch.Tensor, lens: torch.Tensor, tokens_bos: torch.Tensor
+    ) -> torch.Tensor:
+        """Encoded [batch, time, dim], lengths, tokens [batch, length] -> [batch, length, n].
 
-    def forward(self, encoded, lens, tokens_bos):
-        """Encoded [batch, time, dim], relative lengths, tokens [batch, length] -> log posteriors [batch, length, n]."""
-        hidden, _ = self.decoder(self.embedding(tokens_bos), encoded, lens)
-        return torch.nn.functional.log_softmax(self.linear(hidden).float(), dim=-1)
+        The output is log posteriors, computed in 32 bit.
+        """
+        with torch.autocast(encoded.device.type, enabled=False):
+            hidden, _ = self.decoder(self.embedding(tokens_bos), encoded.float(), lens)
+            return self.linear(hidden).log_softmax(dim=-1)

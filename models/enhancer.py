@@ -1,77 +1,93 @@
-"""The enhancer: a mask on the noisy spectrum.
+"""What all enhancers share: spectra, the use of the mask, synthesis."""
 
-SpeechBrain's wide ResNet with squeeze-and-excitation (arXiv:2112.06068), with the same parameter names, so that its
-checkpoints load here. What differs: the output has the input's length, synthesis can be left out, and a mask outside of
-[0, 1] is not lost to training, which starts with a mask that lets all through.
-"""
+from collections.abc import Callable, Sequence
 
 import torch
-from speechbrain.lobes.models.EnhanceResnet import EnhanceResnet
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
-from models.features import log_magnitude
-from models.layout import without_copies
+from errors import RecipeError
+from models.features import HOP_LENGTH, istft, log_magnitude, samples_of, stft
+
+MASK_DOMAINS = ("spectrum", "features")
+Enhanced = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]  # waveform, features, mask
 
 
-class Returning(torch.autograd.Function):
-    """Clamp to [0, 1] that keeps a gradient which leads back inside.
+class Enhancer(torch.nn.Module):
+    """Base class: noisy waveform -> enhanced waveform, enhanced features and mask.
 
-    Outside, ``torch.clamp`` has none: about half of the points of an untrained mask lie there, and do not learn.
+    A subclass implements ``mask(noisy_features)``: log1p magnitudes [batch, time, freq] -> a mask
+    of the same shape, not negative. It keeps its constructor's arguments in ``self.sizes``
+    (``models.saved.arguments``), from which the next stage and the exports build it again.
+
+    The mask multiplies what ``mask_domain`` says: the complex ``spectrum``, or the ``features``
+    (log1p magnitudes, with the noisy phase). ``mask_weight`` is the share of the product, the rest
+    is noisy.
     """
 
-    @staticmethod
-    def forward(ctx, x):
-        """Any shape -> the same shape, in [0, 1]."""
-        ctx.save_for_backward(x)
-        return x.clamp(min=0, max=1)
+    def __init__(self, mask_domain: str = "spectrum", mask_weight: float = 1.0):
+        super().__init__()
+        if mask_domain not in MASK_DOMAINS:
+            accepted = ", ".join(MASK_DOMAINS)
+            raise RecipeError(f"mask_domain: {mask_domain!r} is not one of {accepted}.")
+        self.mask_domain, self.mask_weight = mask_domain, mask_weight
 
-    @staticmethod
-    def backward(ctx, slope):
-        """The slope, but 0 where descent would lead further out."""
-        (x,) = ctx.saved_tensors
-        return slope.masked_fill((x < 0) & (slope > 0) | (x > 1) & (slope < 0), 0)
+    def mask(self, noisy_features: torch.Tensor) -> torch.Tensor:
+        """Features [batch, time, freq] -> mask [batch, time, freq]."""
+        raise NotImplementedError
 
+    def forward(self, noisy_wav: torch.Tensor, synthesize: bool = True) -> Enhanced:
+        """Noisy waveform [batch, samples] -> (enhanced_wav, enhanced_features, mask).
 
-class Enhancer(EnhanceResnet):
-    """Noisy waveform -> features of the masked spectrum, and the enhanced waveform.
-
-    Arguments are those of ``speechbrain.lobes.models.EnhanceResnet.EnhanceResnet``; ``mask_weight`` is the share of the
-    mask: 1 - mask_weight of the noisy spectrum is always kept.
-    """
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        without_copies(self)
-        torch.nn.init.ones_(self.output_layer().bias)
-
-    def output_layer(self):
-        """The ``torch.nn.Linear`` that gives the mask, before it is clamped."""
-        return list(self.DNN.values())[-1].w
-
-    def compile(self, **how):
-        """Arguments of ``torch.compile``. The mask's network alone: spectra are complex, which TorchInductor cannot compile."""
-        self.CNN.compile(**how)
-        self.DNN.compile(**how)
-
-    def forward(self, noisy_wav, synthesize=True):
-        """[batch, samples] -> (wav [batch, samples] or None, features [batch, time, freq], mask [batch, time, freq])"""
+        enhanced_wav is [batch, samples], or None without ``synthesize``; the others are
+        [batch, time, freq]. Spectra are computed in 32 bit, the mask as autocast has it.
+        """
         with torch.autocast(noisy_wav.device.type, enabled=False):
-            noisy_spec = self.stft(noisy_wav.float())  # [batch, time, freq, 2]
+            noisy_spec = stft(noisy_wav.float())  # complex [batch, time, freq]
             noisy_features = log_magnitude(noisy_spec)
         mask = self.mask(noisy_features).float()
         with torch.autocast(noisy_wav.device.type, enabled=False):
-            kept = self.mask_weight * mask + 1 - self.mask_weight
-            enhanced_spec = kept.unsqueeze(-1) * noisy_spec
-            wav = self.istft(enhanced_spec, sig_length=noisy_wav.shape[1]) if synthesize else None
-            return wav, log_magnitude(enhanced_spec), mask
+            gain = self.mask_weight * mask + 1 - self.mask_weight
+            if self.mask_domain == "spectrum":
+                spec = gain * noisy_spec
+                features = log_magnitude(spec)
+            else:
+                features = gain * noisy_features
+                spec = torch.polar(torch.expm1(features), noisy_spec.angle())
+            wav = istft(spec, noisy_wav.shape[1]) if synthesize else None
+        return wav, features, mask
 
-    def mask(self, features):
-        """Features [batch, time, freq] -> real mask in [0, 1], same shape."""
-        return Returning.apply(self.DNN(self.CNN(features)))
+
+def resynthesize(magnitude_wav: torch.Tensor, phase_wav: torch.Tensor) -> torch.Tensor:
+    """Magnitudes of one signal with the phases of another: [batch, samples] each -> the same."""
+    spectrum = torch.polar(stft(magnitude_wav).abs(), stft(phase_wav).angle())
+    return istft(spectrum, magnitude_wav.shape[1])
 
 
-def resynthesize(magnitude_wav, phase_wav, stft, istft):
-    """The magnitudes of one signal with the phases of another: [batch, samples] each -> [batch, samples]."""
-    magnitude = torch.view_as_complex(stft(magnitude_wav).contiguous()).abs()
-    phase = torch.view_as_complex(stft(phase_wav).contiguous()).angle()
-    mixed = torch.view_as_real(torch.polar(magnitude, phase))
-    return istft(mixed, sig_length=magnitude_wav.shape[1])
+def enhance_alone(
+    enhance: Callable[[torch.Tensor, bool], Enhanced],
+    noisy_wav: torch.Tensor,
+    lens: torch.Tensor,
+    synthesize: bool = True,
+) -> Enhanced:
+    """An ``Enhancer``'s output for each utterance without its batch's padding, padded with 0.
+
+    Means over time, as in squeeze-and-excitation, would reach into the padding. Shapes are those of
+    ``Enhancer.forward``; ``lens`` [batch] are shares of the longest utterance.
+    """
+    samples = noisy_wav.shape[1]
+    counts = (lens * samples).round().long().tolist()
+    each = [
+        enhance(wav[:count].unsqueeze(0), synthesize)
+        for wav, count in zip(noisy_wav, counts, strict=True)
+    ]
+    wavs, features, masks = zip(*each, strict=True)
+    frames = 1 + samples // samples_of(HOP_LENGTH)
+    wav = batched(wavs, samples) if synthesize else None
+    return wav, batched(features, frames), batched(masks, frames)
+
+
+def batched(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor:
+    """Tensors [1, time, ...] -> [batch, length, ...], padded with 0."""
+    padded = pad_sequence([part[0] for part in parts], batch_first=True)
+    return pad(padded, (0, 0) * (padded.dim() - 2) + (0, length - padded.shape[1]))

@@ -1,61 +1,37 @@
 """Metrics against known values, at identity, across SNR, and on what cannot be scored."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pystoi
 import pytest
 import soundfile
+from corpora import shared_data
 from scipy.linalg import solve_toeplitz
 
-from scoring import composite, quality
-from scoring.quality import METRICS, NotScored
+from errors import RecipeError
+from scoring import composite
+from scoring.metrics import LISTABLE, METRICS, QUALITY, higher_is_better, scores_of
+from scoring.quality import NotScored, Pair, score
 
 RATE = 16000
-DATA = (
-    Path(os.environ.get("RECIPE_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    / "voicebank_real"
-)
-# Noisy against clean. CSIG, CBAK, COVL: a frame-by-frame program in plain loops after the authors' own; PESQ and STOI:
-# their packages, called directly.
+DATA = shared_data("voicebank_real")
+# Noisy against clean. CSIG, CBAK, COVL: a frame-by-frame program in plain loops after the authors'
+# own; PESQ and STOI: their packages, called directly.
 KNOWN = {
-    "p232_002": {
-        "pesq": 3.0598,
-        "stoi": 96.954,
-        "csig": 4.6630,
-        "cbak": 3.3796,
-        "covl": 3.8783,
-        "si_sdr": 11.3203,
-    },
-    "p232_009": {
-        "pesq": 1.8024,
-        "stoi": 96.0926,
-        "csig": 3.2124,
-        "cbak": 2.5199,
-        "covl": 2.4926,
-        "si_sdr": 6.7676,
-    },
-    "p257_199": {
-        "pesq": 1.1059,
-        "stoi": 55.7781,
-        "csig": 2.7837,
-        "cbak": 1.3857,
-        "covl": 1.8739,
-        "si_sdr": -3.1215,
-    },
+    "p232_002": [3.0598, 96.954, 4.6630, 3.3796, 3.8783, 11.3203],
+    "p232_009": [1.8024, 96.0926, 3.2124, 2.5199, 2.4926, 6.7676],
+    "p257_199": [1.1059, 55.7781, 2.7837, 1.3857, 1.8739, -3.1215],
 }
 
 
-def real(name):
-    return [
-        soundfile.read(DATA / f"{kind}_testset_wav_16k" / f"{name}.wav")[0]
-        for kind in ("noisy", "clean")
-    ]
+def scored(predicted, target, names=QUALITY):
+    """The scores of a pair that must all be there."""
+    scores, reasons = score(names, predicted, target)
+    assert not reasons
+    return scores
 
 
 def speech_like(seconds=2.5):
-    """Synthesise harmonics under three formants, three syllables a second, with pauses between."""
+    """Harmonics under three formants, three syllables a second, with pauses between."""
     time = np.arange(int(seconds * RATE)) / RATE
     pitch = 120 + 20 * np.sin(2 * np.pi * 0.7 * time)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
@@ -70,79 +46,78 @@ def speech_like(seconds=2.5):
 
 @pytest.fixture(scope="module")
 def clean():
-    if not DATA.exists():
-        print("no real speech here: tested with a synthetic signal")
-        return speech_like()
-    return real("p232_002")[1]
+    return speech_like()
 
 
-def noisy(clean, snr, seed=1):
-    """Add noise of the speech's own spectrum; white noise would leave the composite ratings at their floor."""
-    spectrum = np.abs(np.fft.rfft(clean)) * np.fft.rfft(
-        np.random.default_rng(seed).standard_normal(len(clean))
-    )
-    noise = np.fft.irfft(spectrum, len(clean))
+def noisy(clean, snr):
+    """Noise of the speech's own spectrum; white noise would leave the ratings at their floor."""
+    noise = np.fft.rfft(np.random.default_rng(1).standard_normal(len(clean)))
+    noise = np.fft.irfft(np.abs(np.fft.rfft(clean)) * noise, len(clean))
     return clean + noise * np.sqrt(np.mean(clean**2) / np.mean(noise**2)) * 10 ** (-snr / 20)
 
 
-@pytest.mark.skipif(not DATA.exists(), reason=f"no real VoiceBank-DEMAND pairs in {DATA}")
+@pytest.mark.skipif(DATA is None, reason="no real VoiceBank-DEMAND pairs at hand")
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_values_of_real_pairs(name):
-    pair = real(name)
-    assert {metric: METRICS[metric](*pair) for metric in KNOWN[name]} == pytest.approx(
-        KNOWN[name], abs=2e-3
-    )
+    kinds = ("noisy_testset_wav_16k", "clean_testset_wav_16k")
+    pair = [soundfile.read(DATA / kind / f"{name}.wav")[0] for kind in kinds]
+    names = ["pesq", "stoi", "csig", "cbak", "covl", "si_sdr"]
+    assert list(scored(*pair, names).values()) == pytest.approx(KNOWN[name], abs=2e-3)
 
 
 def test_identity(clean):
-    scores = {name: metric(clean, clean) for name, metric in METRICS.items()}
+    scores = scored(clean, clean)
     assert scores["pesq"] == pytest.approx(4.644, abs=0.001)
     assert scores["stoi"] == pytest.approx(100) and scores["estoi"] == pytest.approx(100)
     assert scores["csig"] == scores["cbak"] == scores["covl"] == 5
     assert scores["si_sdr"] == 150
 
 
-@pytest.mark.parametrize("name", METRICS)
-def test_less_noise_scores_more(name, clean):
-    scores = [METRICS[name](noisy(clean, snr), clean) for snr in (0, 10, 20)]
-    assert scores[0] < scores[1] < scores[2]
+def test_direction_of_every_metric(clean):
+    """Less noise scores better by the table's direction, and so do fewer errors."""
+    noisiest, less, least = (scored(noisy(clean, snr), clean) for snr in (0, 10, 20))
+    for name in METRICS:
+        if name in QUALITY:
+            assert higher_is_better(name) == (noisiest[name] < less[name] < least[name]), name
+        else:
+            assert not higher_is_better(name), name
+    assert not higher_is_better("loss")
+    for name in ("composite", "typo"):
+        with pytest.raises(RecipeError, match=f"{name}.*covl"):
+            higher_is_better(name)
 
 
-@pytest.mark.parametrize("name", METRICS)
-def test_inputs_and_global_generator_untouched_and_repeatable(name, clean):
+def test_listed_names_consist_of_scores():
+    assert scores_of(["composite", "covl", "per"]) == ["csig", "cbak", "covl", "per"]
+    assert set(scores_of(LISTABLE)) == set(METRICS)
+    with pytest.raises(RecipeError, match="pesk.*pesq"):
+        scores_of(["pesk"])
+
+
+def test_inputs_and_global_generator_untouched_and_repeatable(clean):
     predicted, target = noisy(clean, 5).astype(np.float32), clean.copy()
-    copies = predicted.copy(), target.copy()
     predicted.setflags(write=False)
     np.random.seed(3)
-    first = METRICS[name](predicted, target)
+    first = scored(predicted, target)
     drawn = np.random.random()
     np.random.seed(3)
     assert drawn == np.random.random()
-    quality.cached_pesq.cache_clear()
-    quality.cached_ratings.cache_clear()
-    assert METRICS[name](predicted, target) == first
-    assert np.array_equal(predicted, copies[0]) and np.array_equal(target, copies[1])
+    assert scored(predicted, target) == first and np.array_equal(target, clean)
 
 
-def test_estoi_is_not_stoi(clean):
+def test_stoi_is_pystois_own_and_estoi_is_lower(clean):
     predicted = noisy(clean, 5)
-    assert quality.stoi(predicted, clean) - quality.estoi(predicted, clean) > 2
-
-
-@pytest.mark.parametrize("name", ["stoi", "estoi"])
-def test_stoi_is_pystois_own_with_the_resampling_shared(name, clean):
-    predicted = noisy(clean, 5)
-    with quality.seeded_numpy():
-        expected = 100 * pystoi.stoi(clean, predicted, RATE, extended=name == "estoi")
-    assert METRICS[name](predicted, clean) == expected
+    scores = scored(predicted, clean)
+    assert scores["stoi"] == pytest.approx(100 * pystoi.stoi(clean, predicted, RATE), abs=1e-9)
+    assert scores["stoi"] - scores["estoi"] > 2
 
 
 def test_si_sdr_ignores_gain_and_reads_in_db(clean):
     noise = np.random.default_rng(0).standard_normal(len(clean))
     noise -= clean * (noise @ clean) / (clean @ clean)  # orthogonal: the ratio is then exact
     noise *= np.linalg.norm(clean) / np.linalg.norm(noise) * 10 ** (-7 / 20)
-    assert quality.si_sdr(0.3 * (clean + noise), clean) == pytest.approx(7)
-    assert 0 < quality.si_sdr(np.clip(clean, -0.02, 0.02), clean) < 30
+    assert Pair(0.3 * (clean + noise), clean).si_sdr == pytest.approx(7)
+    assert 0 < Pair(np.clip(clean, -0.02, 0.02), clean).si_sdr < 30
 
 
 def refused_pairs():
@@ -161,47 +136,53 @@ def refused_pairs():
 
 
 @pytest.mark.parametrize("reason", refused_pairs())
-@pytest.mark.parametrize("name", METRICS)
-def test_refuses_with_the_reason(name, reason):
-    with pytest.raises(NotScored, match=reason):
-        METRICS[name](*refused_pairs()[reason])
+def test_refuses_with_the_reason(reason):
+    scores, reasons = score(QUALITY, *refused_pairs()[reason])
+    assert scores == dict.fromkeys(QUALITY)
+    assert all(reasons[name].startswith(reason) for name in QUALITY)
 
 
-def test_stoi_refuses_too_little_speech_instead_of_scoring_it_0():
-    for metric in (quality.stoi, quality.estoi):
-        with pytest.raises(NotScored, match="0.4 s"):
-            metric(speech_like(0.3), speech_like(0.3))
+def test_one_score_is_refused_and_the_others_stay():
+    """Too little speech for STOI has no score rather than 0."""
+    scores, reasons = score(["stoi", "estoi", "si_sdr"], speech_like(0.3), speech_like(0.3))
+    assert scores["si_sdr"] == 150 and scores["stoi"] is scores["estoi"] is None
+    assert set(reasons) == {"stoi", "estoi"} and "0.4 s" in reasons["stoi"]
 
 
-def test_wrong_rate_is_an_error_of_the_caller(clean):
-    with pytest.raises(ValueError, match="8000 Hz") as error:
-        quality.pesq_wb(clean, clean, rate=8000)
-    assert not isinstance(error.value, NotScored)
+def test_failures_and_numbers_that_are_none_are_told(monkeypatch, clean):
+    monkeypatch.setattr(Pair, "stoi", property(lambda self: 1 / 0))
+    monkeypatch.setattr(Pair, "estoi", property(lambda self: float("inf")))
+    scores, reasons = score(["stoi", "estoi"], clean, clean)
+    assert scores == {"stoi": None, "estoi": None}
+    assert "ZeroDivisionError" in reasons["stoi"] and "inf" in reasons["estoi"]
 
 
-def test_ratings_survive_digital_silence(clean):
+def test_ratings_need_pesq_and_survive_digital_silence(monkeypatch, clean):
     gated, target = noisy(clean, 5), clean.copy()
     gated[8000:16000] = 0
     target[12000:20000] = 0
-    assert all(1 <= value < 5 for value in quality.ratings(gated, target).values())
+    assert all(1 <= value < 5 for value in Pair(gated, target).ratings.values())
+    monkeypatch.setattr("pesq.pesq", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Pair(gated, target).ratings  # noqa: B018 - computed when read
+
+
+def test_pesq_refusal_is_told():
+    infrasound = 0.1 * np.sin(2 * np.pi * 20 * np.arange(RATE) / RATE)
+    with pytest.raises(NotScored, match="no speech found by PESQ"):
+        Pair(infrasound, infrasound).pesq  # noqa: B018 - computed when read
 
 
 def test_lpc_equals_scipy(clean):
-    power = composite.power_spectrum(composite.frames(clean, RATE))
-    lags = np.fft.irfft(power)[:, : composite.LPC_ORDER + 1]
-    for filter_, r in zip(composite.lpc(lags)[::40], lags[::40]):
-        assert filter_[1:] == pytest.approx(solve_toeplitz(r[:-1], -r[1:]), rel=1e-4, abs=1e-6)
+    correlation = np.fft.irfft(composite.power_spectrum(clean))[:, : composite.LPC_ORDER + 1]
+    for found, r in zip(composite.lpc(correlation)[::40], correlation[::40], strict=True):
+        assert found[1:] == pytest.approx(solve_toeplitz(r[:-1], -r[1:]), rel=1e-4, abs=1e-6)
 
 
 def test_first_lags_are_those_of_the_inverse_fft(clean):
-    power = composite.power_spectrum(composite.frames(clean, RATE))
-    lags = power @ composite.lag_cosines(power.shape[1])
-    assert np.allclose(
-        lags,
-        np.fft.irfft(power)[:, : composite.LPC_ORDER + 1],
-        rtol=0,
-        atol=1e-13 * power.sum(axis=1).max(),
-    )
+    power = composite.power_spectrum(clean)
+    expected = np.fft.irfft(power)[:, : composite.LPC_ORDER + 1]
+    assert np.allclose(power @ composite.INVERSE, expected, rtol=0, atol=1e-13 * power.sum(1).max())
 
 
 def test_local_peaks_by_hand():

@@ -1,6 +1,6 @@
 """SpeechBrain's recognizer folder: loaded as SpeechBrain would, decoded with its language model."""
 
-from pathlib import Path
+import json
 
 import pytest
 import sentencepiece
@@ -12,15 +12,14 @@ from speechbrain.nnet.embedding import Embedding
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.RNN import LSTM, AttentionalRNNDecoder
 from speechbrain.processing.features import InputNormalization
-from tiny_manifests import LEAN, SMALL_NETWORK, write_manifests
 
 from errors import RecipeError
 from models.acoustic import AcousticEncoder, AttentionDecoder
-from train import main
 from training.decoding import Decoding
+from training.handover import hand_over
 from training.recognizer import recognizer_from
+from training.tokens import build_tokens
 
-ROOT = Path(__file__).parent.parent
 PIECES = 24
 ENCODER = dict(
     input_size=40,
@@ -91,20 +90,19 @@ def write_folder(folder, settings="bos_index: 0\neos_index: 0\nblank_index: 0\n"
 def stage(**changes):
     """The objects of a stage that a recognizer is put into."""
     modules = {
-        "src_embedding": AcousticEncoder(**ENCODER),
+        "encoder": AcousticEncoder(**ENCODER),
         "ctc_output": Linear(input_size=4, n_neurons=PIECES),
         "attention_decoder": AttentionDecoder(
             PIECES, 4, hidden_size=4, attention_size=4, channels=10, kernel_size=100
         ),
     }
-    decoding = Decoding("attention_beam", beam_size=3, coverage_weight=1.5, lm_weight=0.15)
+    beam = {"size": 3, "coverage": 1.5, "lm_weight": 0.15}
     values = dict(
         modules=modules,
-        decoding=decoding,
+        decoding=Decoding("attention_beam", beam),
         output_neurons=PIECES,
         n_mels=40,
         features="fbank",
-        sample_rate=16000,
     )
     return {**values, **changes}
 
@@ -113,7 +111,7 @@ def test_it_decodes_as_speechbrains_own_searcher(tmp_path):
     model, lm = write_folder(tmp_path / "asr")
     hparams = stage()
     tokens = recognizer_from(tmp_path / "asr").install(hparams)
-    encoder = hparams["modules"]["src_embedding"].eval()
+    encoder = hparams["modules"]["encoder"].eval()
     features = hparams["normalize"](
         hparams["compute_features"](torch.randn(2, 8000)), torch.ones(2)
     )
@@ -143,7 +141,10 @@ def test_it_decodes_as_speechbrains_own_searcher(tmp_path):
             hparams["decoding"].build(tokens, PIECES, **parts)(encoded, torch.ones(2)),
         )
     assert found == expected
-    assert tokens.decode(tokens.encode(TEXT[1])) == TEXT[1] and 0 not in tokens.encode(TEXT[1])
+    assert (
+        tokens.decode(tokens.encode(TEXT[1])) == TEXT[1]
+        and 0 not in tokens.encode(TEXT[1]).tolist()
+    )
 
 
 def test_statistics_stay_as_they_are(tmp_path):
@@ -166,45 +167,30 @@ def test_the_folder_says_specials_and_frames(tmp_path):
     assert hparams["decoding"].lm is None
 
 
-def test_a_stage_starts_from_it(tmp_path, monkeypatch):
-    write_folder(tmp_path / "asr")
-    (tmp_path / "models").symlink_to(ROOT / "models")
-    monkeypatch.chdir(tmp_path)
-    options = [
-        f"--output_neurons={PIECES}",
-        "--pretrained_asr_path=asr",
-        "--input_signal=noisy",
-        "--beam_size=2",
-    ]
-    options += [
-        "--frozen_models=[enhance_model, src_embedding]",
-        "--unfrozen_models=[src_embedding]",
-        "--unfreeze_epoch=4",
-    ]
-    yaml = str(ROOT / "hparams/robust_asr.yaml")
-    small = [
-        *LEAN,
-        "--number_of_epochs=1",
-        *SMALL_NETWORK,
-        "--test_metrics=[wer]",
-        "--output_folder=out",
-        "--augment_speeds=null",
-    ]
-    small += [
-        "--enhance_channels=[4, 4]",
-        "--enhance_dense=4",
-        "--judge_rnn_neurons=4",
-        "--judge_cnn_channels=[2, 2]",
-    ]
-    assert main([yaml, *write_manifests(tmp_path), *options, *small]) == 0
-    given, left = (
-        torch.load(tmp_path / "asr/asr.ckpt"),
-        torch.load(tmp_path / "out/src_embedding.ckpt"),
-    )
-    assert all(torch.equal(value, given[f"0.{key}"]) for key, value in left.items())
-    assert not torch.equal(
-        torch.load(tmp_path / "out/attention_decoder.ckpt")["linear.w.weight"], given["4.w.weight"]
-    )
+def test_a_run_of_stage_3_is_found_with_its_tokens(tmp_path):
+    (tmp_path / "train.json").write_text(json.dumps(manifest()))
+    theirs = build_tokens("characters", tmp_path / "asr/tokens", tmp_path / "train.json", PIECES)
+    given, found = stage()["modules"], stage(targets="characters", output_folder=tmp_path / "new")
+    hand_over(given, tmp_path / "asr")
+    recognizer = recognizer_from(tmp_path / "asr")
+    recognizer.check()
+    tokens = recognizer.install(found)
+    for name, module in given.items():
+        loaded = found["modules"][name].state_dict()
+        assert all(torch.equal(loaded[key], value) for key, value in module.state_dict().items())
+    assert tokens.decode(theirs.encode(TEXT[0])) == TEXT[0]
+    assert (tmp_path / "new/tokens/characters.txt").is_file()
+    with pytest.raises(RecipeError, match="(?s)pieces.model does not exist.*--targets"):
+        recognizer.install(stage(targets="pieces", output_folder=tmp_path / "other"))
+    (tmp_path / "asr/ctc_output.ckpt").unlink()
+    with pytest.raises(RecipeError, match="ctc_output.ckpt does not exist"):
+        recognizer.install(found)
+
+
+def manifest():
+    """Training utterances with the texts."""
+    sounds = {"noisy_wav": "n.wav", "clean_wav": "c.wav", "length": 1.0, "phones": "AH"}
+    return {f"u{n}": {**sounds, "words": words} for n, words in enumerate(TEXT)}
 
 
 @pytest.mark.parametrize(
@@ -232,13 +218,13 @@ def test_what_is_no_recognizer_is_told(tmp_path):
     (tmp_path / "asr/asr.ckpt").unlink()
     with pytest.raises(RecipeError, match="asr.ckpt"):
         recognizer_from(tmp_path / "asr").install(stage())
-    assert recognizer_from(None) is None and recognizer_from("mine/src_embedding.ckpt") is None
+    assert recognizer_from(None) is None and recognizer_from("mine/encoder.ckpt") is None
 
 
 def test_one_token_for_blank_and_end_excludes_a_ctc_scorer(tmp_path):
     write_folder(tmp_path / "asr")
-    hparams = stage(decoding=Decoding("attention_beam", beam_size=2, ctc_weight=0.4))
+    hparams = stage(decoding=Decoding("attention_beam", {"size": 2, "ctc_weight": 0.4}))
     tokens = recognizer_from(tmp_path / "asr").install(hparams)
     parts = {name: hparams["modules"][name] for name in ("ctc_output", "attention_decoder")}
-    with pytest.raises(RecipeError, match="beam_ctc_weight"):
+    with pytest.raises(RecipeError, match="beam: ctc_weight"):
         hparams["decoding"].build(tokens, PIECES, **parts)

@@ -1,55 +1,32 @@
-"""Error rates by hand."""
+"""Errors of words, characters and phones by hand."""
 
-import math
-
-import pytest
-
-from scoring.words import ErrorRates
+from scoring.words import word_errors
 
 
-def test_rates_by_hand():
-    rates = ErrorRates()
-    rates.add("a", ["THE", "CAT", "SAT"], ["THE", "CAP", "SAT"])  # 1 of 3 words, 1 of 11 characters
-    rates.add("b", "ON THE MAT", "ON MAT")  # 1 of 3 words, 4 of 10 characters
-    rates.add("c", "YES", "YES SIR")  # 1 of 1 word, 4 of 3 characters
-    assert rates.summary() == pytest.approx({"wer": 100 * 3 / 7, "cer": 100 * 9 / 24})
-    assert [(r["word_errors"], r["words"]) for r in rates.records] == [(1, 3), (1, 3), (1, 1)]
-    assert [(r["char_errors"], r["chars"]) for r in rates.records] == [(1, 11), (4, 10), (4, 3)]
+def counted(reference, hypothesis):
+    """(word errors, words, character errors, characters)."""
+    record = word_errors("a", reference, hypothesis)
+    return tuple(record[key] for key in ("word_errors", "words", "char_errors", "chars"))
 
 
-def test_rate_is_of_sums_not_a_mean_of_rates():
-    rates = ErrorRates(["word"])
-    rates.add_batch(["a", "b"], ["ONE", "ONE TWO THREE FOUR"], ["TWO", "ONE TWO THREE FOUR"])
-    assert rates.summary() == {"wer": 20.0}
+def test_errors_by_hand():
+    assert counted(["THE", "CAT", "SAT"], ["THE", "CAP", "SAT"]) == (1, 3, 1, 11)
+    assert counted("ON THE MAT", "ON MAT") == (1, 3, 4, 10)
+    assert counted("YES", "YES SIR") == (1, 1, 4, 3)
 
 
-def test_empty_hypothesis_is_all_deleted():
-    rates = ErrorRates()
-    rates.add("a", "ONE TWO", [])
-    rates.add("b", "ONE TWO", [""])
-    assert rates.summary() == {"wer": 100.0, "cer": 100.0}
-    assert not rates.empty_references()
+def test_empty_texts():
+    assert counted("ONE TWO", []) == counted("ONE TWO", [""]) == (2, 2, 7, 7)
+    assert counted("", "NOISE HEARD") == (2, 0, 11, 0)
+    assert counted("", "") == (0, 0, 0, 0)
 
 
-def test_empty_reference_is_counted_and_named():
-    rates = ErrorRates()
-    rates.add("silent", "", "NOISE HEARD")
-    rates.add("quiet", "", "")
-    assert all(math.isnan(rate) for rate in rates.summary().values())
-    rates.add("spoken", "ONE TWO THREE FOUR", "ONE TWO THREE FOUR")
-    assert rates.summary()["wer"] == 50.0
-    assert rates.empty_references() == ["silent", "quiet"]
+def test_texts_are_kept_and_spaces_do_not_count():
+    record = word_errors("a", " ONE  TWO", ["ONE", " ", "TWO"])
+    assert (record["reference"], record["hypothesis"]) == ("ONE TWO", "ONE TWO")
+    assert (record["word_errors"], record["char_errors"]) == (0, 0)
 
 
 def test_phones():
-    rates = ErrorRates(["phone"])
-    rates.add("a", "DH AH K AE T", "DH AH K AH T")
-    assert rates.summary() == {"per": 20.0}
-    assert (rates.records[0]["phone_errors"], rates.records[0]["phones"]) == (1, 5)
-
-
-def test_mistakes():
-    with pytest.raises(ValueError, match="known are"):
-        ErrorRates(["syllable"])
-    with pytest.raises(ValueError):
-        ErrorRates().add_batch(["a", "b"], ["x"], ["x"])
+    record = word_errors("a", "DH AH K AE T", "DH AH K AH T", ["per"])
+    assert (record["phone_errors"], record["phones"]) == (1, 5) and "words" not in record

@@ -1,60 +1,44 @@
-"""Augmentation of waveforms, from SpeechBrain's parts."""
+"""Augmentation of waveforms in training, from SpeechBrain's parts."""
 
-import torch
+from pathlib import Path
+
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.time_domain import AddNoise, DropChunk, DropFreq, SpeedPerturb
 
+from corpus.layout import SAMPLE_RATE
+from errors import RecipeError
 
-class DropChunkAnywhere(DropChunk):
-    """SpeechBrain's DropChunk, which asks for each length and silences each stretch by itself: a GPU would be waited for every time."""
-
-    def forward(self, waveforms, lengths):
-        """[batch, samples], relative lengths -> [batch, samples]"""
-        kept = super().forward(torch.ones(waveforms.shape), lengths.cpu())
-        return waveforms * kept.to(waveforms.device, non_blocking=True)
+NAMES = ("noise", "speed", "drop_freq", "drop_chunk")
 
 
-def build_augmentation(
-    noise_manifest=None,
-    speeds=None,
-    drop_frequencies=False,
-    drop_chunks=False,
-    keep_original=False,
-    sample_rate=16000,
-):
-    """An Augmenter for waveforms [batch, samples], or None when all is off.
+def build_augmentation(names: list[str] | None, noise_csv: str = "white") -> Augmenter | None:
+    """An Augmenter for waveforms [batch, samples], which returns them and an augmented copy.
 
     Arguments
     ---------
-    noise_manifest : str or None
-        CSV of noise files, or ``white``; mixed at 0 to 15 dB.
-    speeds : list of int or None
-        Speeds to draw from (% of the original).
-    drop_frequencies, drop_chunks : bool
-        Remove random bands; silence random stretches.
-    keep_original : bool
-        Put the untouched utterances beside the changed ones in each batch.
+    names : list of str or None
+        ``noise`` (0 to 15 dB), ``speed`` (95, 100 or 105 %), ``drop_freq`` (random bands removed),
+        ``drop_chunk`` (random stretches silenced), in the order of their use.
+    noise_csv : str
+        ``white``, or a CSV of noise files as SpeechBrain's AddNoise reads it.
     """
-    parts = []
-    if noise_manifest:
-        parts.append(
-            AddNoise(
-                csv_file=None if noise_manifest == "white" else noise_manifest,
-                snr_low=0,
-                snr_high=15,
-            )
-        )
-    if speeds:
-        parts.append(SpeedPerturb(orig_freq=sample_rate, speeds=list(speeds)))
-    if drop_frequencies:
-        parts.append(DropFreq())
-    if drop_chunks:
-        parts.append(DropChunkAnywhere(drop_length_low=1000, drop_length_high=2000))
-    if not parts:
+    if not names:
         return None
+    for name in names:
+        if name not in NAMES:
+            raise RecipeError(f"augment: {name!r} is not one of {', '.join(NAMES)}.")
+    white = noise_csv == "white"
+    if "noise" in names and not white and not Path(noise_csv).is_file():
+        raise RecipeError(f"augment_noise: {noise_csv} does not exist. Give a CSV file, or white.")
+    parts = {
+        "noise": AddNoise(csv_file=None if white else noise_csv, snr_low=0, snr_high=15),
+        "speed": SpeedPerturb(orig_freq=SAMPLE_RATE, speeds=[95, 100, 105]),
+        "drop_freq": DropFreq(),
+        "drop_chunk": DropChunk(drop_length_low=1000, drop_length_high=2000),
+    }
     return Augmenter(
-        concat_original=keep_original,
-        min_augmentations=len(parts),
-        max_augmentations=len(parts),
-        augmentations=parts,
+        concat_original=True,
+        min_augmentations=len(names),
+        max_augmentations=len(names),
+        augmentations=[parts[name] for name in names],
     )

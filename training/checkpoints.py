@@ -3,69 +3,60 @@
 import logging
 import os
 import pathlib
+import pickle
 import shutil
 import zipfile
 
 import torch
 import yaml
+from speechbrain.core import INTRA_EPOCH_CKPT_FLAG
 from speechbrain.utils.checkpoints import METAFNAME, Checkpoint, Checkpointer
-from speechbrain.utils.distributed import ddp_barrier, if_main_process, main_process_only
+from speechbrain.utils.distributed import ddp_barrier, main_process_only, run_on_main
 
-from training.disk_space import explain_full_disk, size_of
+from errors import RecipeError
+from scoring.metrics import higher_is_better
 
 logger = logging.getLogger(__name__)
 
 HIDDEN = "SAVING+"  # being written, or being deleted
 DAMAGED = "DAMAGED+"
-LOAD_ERRORS = (RuntimeError, EOFError, KeyError, ValueError)  # of parameters that fit no module
 
 
 class WholeCheckpointer(Checkpointer):
     """A Checkpointer whose newest checkpoint can always be loaded.
 
-    SpeechBrain writes the file that makes a folder a checkpoint before the parameters, so that a run killed while it
-    saves leaves a torn one as the newest. Here the folder is written under a name that is never listed, flushed to disk
-    and renamed.
+    SpeechBrain writes the file that makes a folder a checkpoint before the parameters, so that a
+    run killed while it saves leaves a torn one as the newest. Here the folder is written under a
+    name that is never listed, flushed to disk and renamed.
     """
 
     def _new_checkpoint_dirpath(self):
         visible = super()._new_checkpoint_dirpath()
         return visible.with_name(HIDDEN + visible.name)
 
-    def _custom_checkpoint_dirpath(self, name):
-        visible = super()._custom_checkpoint_dirpath(name)
-        return visible.with_name(HIDDEN + visible.name)
-
-    def save_checkpoint(self, *args, **kwargs):
+    def save_checkpoint(self, *args, **kwargs) -> Checkpoint | None:
         """As in SpeechBrain; the checkpoint appears when complete."""
         self.sweep()
-        with explain_full_disk(
-            self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep
-        ):
+        try:
             saved = super().save_checkpoint(*args, **kwargs)
-        ddp_barrier()
-        shown = None if saved is None else self.show(saved)
+            ddp_barrier()
+            shown = None if saved is None else show(saved)
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError
+            self.sweep()
+            free = shutil.disk_usage(self.checkpoints_dir).free / 1e6
+            raise RecipeError(
+                f"{self.checkpoints_dir}: the checkpoint cannot be written ({str(error)[:200]}); "
+                f"{free:.0f} MB are free. What was saved before is whole. Make room, and the same "
+                "command goes on from there."
+            ) from error
         ddp_barrier()  # all ranks list the same checkpoints, of which they delete some together
         return shown
 
-    def show(self, saved):
-        """Give a complete checkpoint its name."""
-        visible = saved.path.with_name(saved.path.name[len(HIDDEN) :])
-        with explain_full_disk(
-            self.checkpoints_dir, lambda: size_of(self.recoverables.values()), clean_up=self.sweep
-        ):
-            flush(saved.path)
-            os.rename(saved.path, visible)
-            flush_folder(visible.parent)
-        return Checkpoint(
-            visible, saved.meta, {n: visible / p.name for n, p in saved.paramfiles.items()}
-        )
-
-    def sweep(self):
-        """Remove what a killed save or deletion left behind."""
-        if if_main_process():
-            for torn in pathlib.Path(self.checkpoints_dir).glob(HIDDEN + "*"):
-                shutil.rmtree(torn)
+    @main_process_only
+    def sweep(self) -> None:
+        """Remove what a killed save or deletion left."""
+        for torn in pathlib.Path(self.checkpoints_dir).glob(HIDDEN + "*"):
+            shutil.rmtree(torn)
 
     @staticmethod
     @main_process_only
@@ -74,34 +65,93 @@ class WholeCheckpointer(Checkpointer):
         hidden = checkpoint.path.with_name(HIDDEN + checkpoint.path.name)
         os.rename(checkpoint.path, hidden)
         shutil.rmtree(hidden)
-        logger.log(verbosity, "Deleted checkpoint in %s", checkpoint.path)
 
-    def set_damaged_aside(self):
-        """Rename checkpoints that cannot be read (a failing disk, an incomplete copy), so that the one before counts."""
+    def set_damaged_aside(self) -> None:
+        """Rename checkpoints that cannot be read (a failing disk, an incomplete copy)."""
         for folder in self._list_checkpoint_dirs():
-            reason = damage(folder)
-            if reason:
+            if reason := damage(folder):
                 aside = folder.with_name(DAMAGED + folder.name)
                 os.rename(folder, aside)
-                logger.warning(
-                    "%s is damaged (%s): passed over, and renamed to %s", folder, reason, aside.name
-                )
+                logger.warning("%s is damaged (%s), and renamed to %s", folder, reason, aside.name)
+
+    def resume(self) -> None:
+        """Load the newest whole checkpoint; RecipeError where its run was another one."""
+        run_on_main(self.set_damaged_aside)
+        try:
+            self.recover_if_possible()
+        except pickle.UnpicklingError as error:
+            raise RecipeError(
+                f"{self.checkpoints_dir}: the newest checkpoint holds more than tensors and plain "
+                f"values, which is never loaded, for it could run anything: {str(error)[-200:]}\n"
+                "Remove it if it is not your own."
+            ) from error
+        except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+            raise RecipeError(
+                f"{self.checkpoints_dir} holds a run with other modules, sizes or optimizer, which "
+                f"cannot be resumed:\n{str(error)[:400]}\nGive another --output_folder, or the "
+                "settings of that run (its hyperparams.yaml)."
+            ) from error
+
+    def save_epoch(self, epoch: int, stats: dict[str, float], select_by: str | None, keep: int):
+        """A checkpoint at an epoch's end; the last and the best ones are kept."""
+        self.save_and_keep_only(
+            meta={"epoch": epoch, **{key: v for key, v in stats.items() if v == v}},
+            num_to_keep=keep,
+            importance_keys=[lambda checkpoint: checkpoint.meta["unixtime"]],
+            keep_recent=False,
+            ckpt_predicate=is_whole_epoch,
+            **{f"{direction}s": [key] for direction, key in order(select_by).items()},
+        )
+        self.delete_checkpoints(num_to_keep=0, ckpt_predicate=lambda c: not is_whole_epoch(c))
+
+    def chosen(self, select_by: str | None, n: int) -> list[Checkpoint]:
+        """The checkpoints to average: the n best by a metric, or the n last."""
+        return self.find_checkpoints(
+            max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **order(select_by)
+        )
 
 
-def damage(folder):
-    """Why a checkpoint's files cannot be whole, or None; torch's files are archives with a checksum for each part."""
+def order(select_by: str | None) -> dict[str, str]:
+    """A metric as SpeechBrain's Checkpointer wants it."""
+    if select_by is None:
+        return {}
+    return {"max_key" if higher_is_better(select_by) else "min_key": select_by}
+
+
+def is_whole_epoch(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint stands at the end of an epoch."""
+    return INTRA_EPOCH_CKPT_FLAG not in checkpoint.meta
+
+
+def show(saved: Checkpoint) -> Checkpoint:
+    """Give a complete checkpoint its name."""
+    visible = saved.path.with_name(saved.path.name.removeprefix(HIDDEN))
+    for file in (*saved.path.iterdir(), saved.path):
+        flush(file)
+    os.rename(saved.path, visible)
+    flush(visible.parent)
+    files = {name: visible / file.name for name, file in saved.paramfiles.items()}
+    return Checkpoint(visible, saved.meta, files)
+
+
+def flush(path: pathlib.Path) -> None:
+    """Wait until a file, or a folder's list of entries, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def damage(folder: pathlib.Path) -> str | None:
+    """Why a checkpoint's files cannot be whole; torch's files are archives with checksums."""
     for file in sorted(pathlib.Path(folder).iterdir()):
         try:
             if file.stat().st_size == 0:
                 return f"{file.name} is empty"
-            with open(file, "rb") as stream:
-                is_archive = stream.read(2) == b"PK"
+            is_archive = file.read_bytes()[:2] == b"PK"
             if is_archive and zipfile.ZipFile(file).testzip():
                 return f"{file.name} has a wrong checksum"
             if file.name == METAFNAME:
-                Checkpointer._construct_checkpoint_objects([pathlib.Path(folder)])[0].meta[
-                    "unixtime"
-                ]
+                Checkpointer._construct_checkpoint_objects([folder])[0].meta["unixtime"]
         except (
             OSError,
             ValueError,
@@ -114,49 +164,23 @@ def damage(folder):
     return None
 
 
-def flush(folder):
-    """Wait until all files of a folder are on disk."""
-    for file in pathlib.Path(folder).iterdir():
-        with open(file, "rb") as stream:
-            os.fsync(stream.fileno())
+def load_mean(modules: torch.nn.ModuleDict, checkpoints: list[Checkpoint]) -> None:
+    """Put the mean of the checkpoints' parameters into the modules that they hold."""
+    for name, module in modules.items():
+        holding = [checkpoint for checkpoint in checkpoints if name in checkpoint.paramfiles]
+        if holding and any(True for _ in module.parameters()):
+            getattr(module, "module", module).load_state_dict(average(holding, name))
 
 
-def flush_folder(folder):
-    """Wait until a folder's entries are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
-
-
-def average(checkpoints, name):
+def average(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:
     """Mean of one module's parameters over checkpoints; integer buffers are the newest one's.
 
     Averaging integers (BatchNorm's count of batches) would turn them into floats.
     """
-    states = [
-        torch.load(c.paramfiles[name], map_location="cpu", weights_only=True) for c in checkpoints
-    ]
-    newest = states[0]
+    files = [checkpoint.paramfiles[name] for checkpoint in checkpoints]
+    states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
     mean = {}
-    for key, value in newest.items():
-        exact = not value.is_floating_point()
-        mean[key] = (
-            value
-            if exact
-            else torch.stack([s[key].double() for s in states]).mean(dim=0).to(value.dtype)
-        )
+    for key, value in states[0].items():
+        stacked = torch.stack([state[key] for state in states]).double()
+        mean[key] = stacked.mean(dim=0).to(value.dtype) if value.is_floating_point() else value
     return mean
-
-
-def save_whole(state, path):
-    """``torch.save`` that is never seen half written."""
-    path = pathlib.Path(path)
-    aside = path.with_name(path.name + ".part")
-    with explain_full_disk(
-        path.parent, lambda: size_of([state]), clean_up=lambda: aside.unlink(missing_ok=True)
-    ):
-        with open(aside, "wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, path)

@@ -1,137 +1,136 @@
 """Checks of a stage's lists before anything slow begins."""
 
-from numbers import Real
+import logging
+from typing import Any
 
 from errors import RecipeError
-from models.losses import DISTANCES
-from models.mimic import FORMS
-from models.pesq import package
-from training.bad_sound import ACTIONS
-from training.data import ORDERS
-from training.decoding import check_decoding
-from training.tokens import KINDS
+from models.pesq_loss import package
+from scoring.metrics import scores_of
+from training.freezing import Freezing
+from training.needs import PREDICTIONS, learning, needs_of
 
-SIGNALS = ("noisy", "clean", "clean_noisy_phase", "enhanced")
-SETS = ("valid", "test")
-WORD_METRICS = ("wer", "cer", "per")
-METRICS = ("pesq", "stoi", "estoi", "composite", "si_sdr", *WORD_METRICS)
-
-CHOICES = {
-    "on_bad_utterance": ACTIONS, "sorting": ORDERS, "targets": KINDS, "enhance_loss": tuple(DISTANCES),
-    "mimic_loss": tuple(DISTANCES), "mimic_form": FORMS,
-}  # fmt: skip
+logger = logging.getLogger(__name__)
 
 
-def check_stage(hparams):
-    """RecipeError for the first thing in the settings that cannot be meant."""
-    for key, accepted in CHOICES.items():
-        if key in hparams:
-            one_of(key, hparams[key], accepted)
-    one_of("select_by", hparams["select_by"], selectable(hparams["valid_metrics"]))
-    check_names(hparams, "frozen_models")
-    check_names(hparams, "unfrozen_models")
-    for name in hparams["muon_models"] or []:
-        one_of("muon_models", name, hparams["modules"])
-    one_of("input_signal", hparams["input_signal"], SIGNALS)
-    for key in ("valid_metrics", "test_metrics"):
-        for name in hparams[key]:
-            one_of(key, name, METRICS)
-    for name in hparams["score_sets"]:
-        one_of("score_sets", name, SETS)
-    check_bands(hparams)
-    check_taps(hparams)
-    check_decoding(hparams["decoding"].kind)
-    check_losses(hparams)
-    check_search(hparams)
-
-
-def selectable(valid_metrics):
-    """What may pick checkpoints: a metric of the validation, or nothing."""
-    composite = ("csig", "cbak", "covl") if "composite" in valid_metrics else ()
-    return (None, "loss", *valid_metrics, *composite)
-
-
-def check_names(hparams, key):
-    """Every name in a list of modules is a module."""
-    for name in hparams[key] or []:
-        one_of(key, name, hparams["modules"])
+def check_stage(hparams: dict[str, Any]) -> None:
+    """RecipeError for what cannot be meant; narrows modules and loads to those in use."""
+    one_of("select_by", hparams["select_by"], (None, "loss", *scores_of(hparams["valid_metrics"])))
+    for key in ("frozen_models", "unfrozen_models", "muon_models"):
+        for name in hparams[key] or []:
+            one_of(key, name, hparams["modules"])
     strays = set(hparams["unfrozen_models"] or []) - set(hparams["frozen_models"] or [])
     if strays:
         raise RecipeError(
-            f"unfrozen_models: {', '.join(sorted(strays))} is not frozen, so it cannot be released. "
-            "Add it to frozen_models, or leave it out of both: then it trains from the first epoch."
+            f"unfrozen_models: {', '.join(sorted(strays))} is not frozen, so it cannot be released."
+            " Add it to frozen_models, or leave it out of both: then it trains from epoch 1."
         )
+    check_losses(hparams)
+    check_search(hparams)
+    metrics = [*hparams["valid_metrics"], *hparams["test_metrics"]]
+    used = needs_of(hparams, metrics).modules()
+    hparams["modules"] = {name: m for name, m in hparams["modules"].items() if name in used}
+    hparams["loads"] = {name: s for name, s in hparams["loads"].items() if name in used}
+    for name, source in hparams["loads"].items():
+        source.check(name)
+    check_taps(hparams)
+    check_epochs(hparams)
 
 
-def check_bands(hparams):
-    """Mel bands are means over the bins of a spectrum."""
-    if hparams.get("mel_bands") and hparams.get("features", "log_spectrum") != "log_spectrum":
-        raise RecipeError(
-            f"mel_bands: {hparams['mel_bands']} bands of a spectrum, but features is {hparams['features']}, which has bands already "
-            "(n_mels). Give --features=log_spectrum, or --mel_bands=null."
-        )
-
-
-def check_taps(hparams):
-    """The judge has the layers that the mimic loss asks for, and each has its weight."""
-    mimic = hparams["losses"].get("mimic")
-    if mimic is None or not mimic.listed:
-        return
-    judge, taps, weights = (
-        hparams["modules"][hparams["judge_name"]],
-        hparams["mimic_taps"],
-        hparams["mimic_tap_weights"],
-    )
-    for name in taps:
-        one_of("mimic_taps", name, judge.tap_names() if hasattr(judge, "tap_names") else taps)
-    numbers = (
-        weights is None
-        or isinstance(weights, list)
-        and all(isinstance(weight, Real) for weight in weights)
-    )
-    if not taps or not numbers or weights is not None and len(weights) != len(taps):
-        raise RecipeError(
-            f"mimic_tap_weights: {weights!r} for the {len(taps)} mimic_taps {', '.join(taps)}. Give one layer or more, and a number "
-            "for each, as [1, 4], or --mimic_tap_weights=null, where each counts 1."
-        )
-
-
-def check_losses(hparams):
-    """At least one loss trains, and what losses stand on is listed or installed."""
+def check_losses(hparams: dict[str, Any]) -> None:
+    """A loss has a weight, and what losses stand on is listed or installed."""
     losses = {name: loss for name, loss in hparams["losses"].items() if loss.listed}
     if "pesq_loss" in losses:
         package()
-    if not any(loss.weight for loss in losses.values()) and hparams["number_of_epochs"] > 0:
-        reported = ", ".join(losses) or "none"
+    for name, loss in losses.items():
+        for prediction in loss.reads:
+            one_of(f"losses: {name} reads", prediction, PREDICTIONS)
+    if not any(loss.weight for loss in losses.values()) and hparams["number_of_epochs"]:
         raise RecipeError(
-            f"losses: none has a weight above 0 (reported only: {reported}), so nothing would train. "
-            f"Give one of {', '.join(hparams['losses'])} a weight, or --number_of_epochs=0."
+            f"losses: none has a weight above 0 (reported only: {', '.join(losses) or 'none'}), so "
+            f"nothing would train. Give one of {', '.join(hparams['losses'])} a weight, or "
+            "--number_of_epochs=0."
         )
     for name, loss in losses.items():
-        if loss.gradient_ratio is not None and loss.weight and loss.balance_against not in losses:
+        if not (loss.weight and loss.gradient_ratio):
+            continue
+        ratio = f"{name.removesuffix('_loss')}_ratio"
+        if loss.balance_against not in losses:
             raise RecipeError(
-                f"{name}: its gradient is balanced against {loss.balance_against}, which is not listed. "
-                f"Give {loss.balance_against} a weight (0 will do), or {name} a fixed one with --{name.removesuffix('_loss')}_ratio=null."
+                f"{name}: its gradient is balanced against {loss.balance_against}, which is not "
+                f"listed. Give {loss.balance_against} a weight (0 will do), or --{ratio}=null."
+            )
+        releases = set(hparams["unfrozen_models"] or []) | (
+            set(hparams["modules"]) - set(hparams["frozen_models"] or [])
+        )
+        if name == "mimic" and "perceptual_model" in releases:
+            raise RecipeError(
+                "mimic_ratio: a balanced mimic loss reaches the enhancer alone, so perceptual_model"
+                " would not train. Freeze it, or give --mimic_ratio=null and a --mimic_weight."
             )
 
 
-def check_search(hparams):
-    """What the search listens to is what a listed loss trains."""
-    if not set(WORD_METRICS) & {*hparams["valid_metrics"], *hparams["test_metrics"]}:
+def check_search(hparams: dict[str, Any]) -> None:
+    """The networks that the search calls are trained by a listed loss."""
+    needs = needs_of(hparams, [*hparams["valid_metrics"], *hparams["test_metrics"]])
+    losses = hparams["losses"]
+    for loss, called in (
+        ("ctc", needs.hypotheses and needs.ctc_output),
+        ("seq", needs.hypotheses and needs.attention_decoder),
+    ):
+        if called and not (loss in losses and losses[loss].listed):
+            raise RecipeError(
+                f"decoding_by: {hparams['decoding'].kind} calls a network that no loss trains, as "
+                f"{loss}_weight is null. Give {loss}_weight a number (0 where parameters are loaded"
+                " and shall stay), or choose another decoding_by or --beam={ctc_weight: 0}."
+            )
+
+
+def check_taps(hparams: dict[str, Any]) -> None:
+    """The perceptual model has the layers that the mimic loss compares."""
+    if "perceptual_model" not in hparams["modules"]:
         return
-    trained = {name for loss in hparams["losses"].values() if loss.listed for name in loss.reads}
-    weights = {"ctc_log_probs": "ctc_weight", "seq_log_probs": "seq_weight"}
-    for prediction, knob in hparams["decoding"].networks.items():
-        if prediction not in trained:
-            weight = weights[prediction]
+    taps, model = hparams["mimic_taps"], hparams["modules"]["perceptual_model"]
+    accepted = model.tap_names() if hasattr(model, "tap_names") else taps
+    for name in taps:
+        one_of("mimic_taps", name, accepted)
+    if not taps:
+        raise RecipeError(f"mimic_taps: none. Give one or more of {', '.join(accepted)}.")
+
+
+def check_epochs(hparams: dict[str, Any]) -> None:
+    """Something trains in every epoch; a released module that no loss reaches is told."""
+    freezing = Freezing(
+        hparams["frozen_models"], hparams["unfrozen_models"], hparams["unfreeze_epoch"]
+    )
+    for epoch in range(1, hparams["number_of_epochs"] + 1):
+        free = {name for name in hparams["modules"] if not freezing.is_frozen(name, epoch)}
+        if not free & learning(hparams, epoch):
             raise RecipeError(
-                f"{knob}: the search listens to a network that no loss trains, as {weight} is null. Give {weight} a weight "
-                "(0 where parameters are loaded and shall stay), or choose another decoding_by"
-                + (", or --beam_ctc_weight=0." if knob == "beam_ctc_weight" else ".")
+                f"Nothing trains in epoch {epoch}: the losses that count then reach "
+                f"{', '.join(sorted(learning(hparams, epoch))) or 'no module'}, of which all are "
+                "frozen. Turn ctc_epochs, unfreeze_epoch, frozen_models or a loss's weight."
+            )
+        if epoch == hparams["unfreeze_epoch"]:
+            for name in set(hparams["unfrozen_models"] or []) & free - learning(hparams, epoch):
+                logger.warning(
+                    "%s is released in epoch %d, but no loss reaches it then (clean_epochs: %d)",
+                    name,
+                    epoch,
+                    hparams["clean_epochs"],
+                )
+
+
+def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
+    """What is typed counts: a weight that a ratio overrules is refused."""
+    for key in ("mimic_weight", "pesq_weight"):
+        if typed.get(key) not in (None, 0, 1) and hparams.get("mimic_ratio"):
+            raise RecipeError(
+                f"--mimic_weight={typed['mimic_weight']} has no effect while mimic_ratio is "
+                f"{hparams['mimic_ratio']}. Give --mimic_ratio=null too, or turn mimic_ratio."
             )
 
 
-def one_of(key, value, accepted):
+def one_of(key: str, value: Any, accepted: Any) -> None:
     """RecipeError unless a value is among the accepted ones."""
     if value not in accepted:
         raise RecipeError(f"{key}: {value!r} is not one of {', '.join(map(str, accepted))}.")

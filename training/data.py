@@ -1,40 +1,110 @@
-"""Datasets of a run: signals and targets from the manifests."""
+"""Datasets of a run: signals and targets of the manifests; utterances that cannot be used."""
 
 import logging
 import math
+from functools import partial
+from operator import itemgetter
 
+import numpy as np
 import soundfile
 import torch
+from speechbrain.dataio.batch import PaddedBatch, PaddedData
+from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import DynamicBatchSampler
+from torch.utils.data import DataLoader
 
-from corpus.layout import MAX_SECONDS
-from errors import RecipeError
-from training.bad_sound import BadSound, read_checked
-from training.manifest import read_manifest
+from corpus.audio import is_cut_short, read
+from corpus.layout import MAX_SECONDS, SAMPLE_RATE
+from corpus.resampling import resample
+from errors import RecipeError, listed
+from training.manifest import SOUNDS, read_manifest
+from training.ranks import deal
+from training.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
-SHORTEST = 0.1  # s; less has no frame left behind the judge's poolings
 ORDERS = ("ascending", "descending", "random", "original")
+ACTIONS = ("error", "skip")
+MIN_SECONDS = 0.1  # shorter speech has no frame after the perceptual model's poolings
+PAD_MULTIPLE = 1600  # samples; few different shapes, since on a CPU each new one costs time
 
 
-def load_signal(path, sample_rate, longest=MAX_SECONDS, piece=(0, 1)):
-    """A sound file -> tensor [samples] at the wanted rate (Hz), or BadSound; of a piece (i, n), the i-th of n parts."""
-    signal, rate = read_checked(path, SHORTEST, longest)
-    if isinstance(signal, BadSound):
-        return signal
-    signal = torch.from_numpy(signal)
-    if rate != sample_rate:
-        from torchaudio.functional import resample
+def make_loaders(
+    hparams: dict, tokens: Tokens | None, device: str
+) -> tuple[DataLoader, DataLoader, DataLoader]:
+    """Loaders for training, validation and test, each with this rank's share of the batches.
 
-        signal = resample(signal, rate, sample_rate)
-    i, n = piece
-    return signal[i * len(signal) // n : (i + 1) * len(signal) // n]
+    The training's place in its epoch is kept in checkpoints. Without ``tokens`` the manifests need
+    no text.
+    """
+    common = dict(data_root=hparams["data_folder"], max_seconds=hparams["max_seconds"])
+    pieces = hparams.get("piece_seconds")
+    train, valid, test = (
+        build_dataset(hparams[f"{name}_annotation"], tokens, sorting, pieces_of, **common)
+        for name, sorting, pieces_of in (
+            ("train", hparams["sorting"], pieces),
+            ("valid", "ascending", None),
+            ("test", "ascending", None),
+        )
+    )
+    pin = {"pin_memory": torch.device(device).type == "cuda"}
+    options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
+    if hparams["batch_seconds"]:
+        options["batch_sampler"] = DynamicBatchSampler(
+            train,
+            hparams["batch_seconds"],
+            num_buckets=30,
+            length_func=itemgetter("length"),
+            shuffle=True,
+            batch_ordering="random",
+            seed=hparams["seed"],
+        )
+    else:
+        shuffle = hparams["sorting"] == "random"
+        options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
+    options["num_workers"] = hparams["num_workers"]
+    if hparams["num_workers"]:
+        # A generator of its own: a resumed run draws from torch's what an undisturbed one draws.
+        options |= {"persistent_workers": True, "generator": torch.Generator()}
+    training = make_dataloader(train, **deal(train, options, even=True))
+    hparams["checkpointer"].add_recoverable("dataloader-TRAIN", training)
+    options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
+    others = [DataLoader(data, **deal(data, options, even=False)) for data in (valid, test)]
+    return training, *others
 
 
-def in_pieces(entries, seconds):
-    """A manifest's utterances, those longer than ``seconds`` in parts of equal length; null: each whole."""
+def build_dataset(
+    annotation: str,
+    tokens: Tokens | None,
+    sorting: str = "original",
+    piece_seconds: float | None = None,
+    max_seconds: float = math.inf,
+    data_root: str | None = None,
+) -> DynamicItemDataset:
+    """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
+
+    With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
+    Everything in it can be pickled, for loader processes that are spawned.
+    """
+    entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
+    dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))
+    load = partial(load_signal, max_seconds=max_seconds)
+    dataset.add_dynamic_item(load, takes=["noisy_wav", "piece"], provides="noisy_sig")
+    dataset.add_dynamic_item(load, takes=["clean_wav", "piece"], provides="clean_sig")
+    text = []
+    if tokens is not None:
+        dataset.add_dynamic_item(tokens.encode, takes=tokens.field, provides="tokens")
+        for name, add in (("tokens_bos", tokens.with_begin), ("tokens_eos", tokens.with_end)):
+            dataset.add_dynamic_item(add, takes="tokens", provides=name)
+        text = ["tokens", "tokens_bos", "tokens_eos", "words", "phones"]
+    dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
+    key = "length" if sorting in ("ascending", "descending") else None
+    return dataset.filtered_sorted(sort_key=key, reverse=sorting == "descending")
+
+
+def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict]:
+    """Utterances longer than ``seconds`` in parts of equal length (part i of n: piece = (i, n))."""
     pieces = {}
     for name, entry in entries.items():
         n = math.ceil(entry["length"] / seconds) if seconds else 1
@@ -44,72 +114,102 @@ def in_pieces(entries, seconds):
     return pieces
 
 
-def build_dataset(
-    annotation,
-    data_root,
-    tokens,
-    sample_rate,
-    sorting="original",
-    smallest=None,
-    longest=MAX_SECONDS,
-    piece_seconds=None,
-):
-    """A manifest (JSON) -> DynamicItemDataset with noisy_sig, clean_sig, tokens, words, phones and id."""
-    dataset = DynamicItemDataset(in_pieces(read_manifest(annotation, data_root), piece_seconds))
-    for kind in ("noisy", "clean"):
-        dataset.add_dynamic_item(
-            lambda path, piece: load_signal(path, sample_rate, longest, piece),
-            takes=[f"{kind}_wav", "piece"],
-            provides=f"{kind}_sig",
-        )
-    dataset.add_dynamic_item(
-        lambda text: torch.tensor(tokens.encode(text), dtype=torch.long),
-        takes=tokens.field,
-        provides="tokens",
-    )
-    dataset.set_output_keys(["id", "noisy_sig", "clean_sig", "tokens", "words", "phones"])
-    if sorting not in ORDERS:
-        raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
-    if sorting in ("ascending", "descending"):
-        dataset = dataset.filtered_sorted(
-            sort_key="length", reverse=sorting == "descending", select_n=smallest
-        )
-    elif smallest:
-        dataset = dataset.filtered_sorted(select_n=smallest)
-    return dataset
+class BadSound(str):
+    """In place of a file's samples: why there are none. An exception would end a loader process."""
 
 
-def tell_resampling(datasets, sample_rate, looked_at=20):
-    """One line in the log where sound files have another rate (Hz) than the run; some of each dataset are looked at."""
-    entries = [entry for dataset in datasets for entry in list(dataset.data.values())[:looked_at]]
-    rates = {
-        rate_of(entry[key], sample_rate) for entry in entries for key in ("noisy_wav", "clean_wav")
-    } - {sample_rate}
-    if rates:
-        others = ", ".join(str(rate) for rate in sorted(rates))
-        logger.info(
-            "Sound files at %s Hz are resampled to %d Hz each time they are read",
-            others,
-            sample_rate,
-        )
-
-
-def rate_of(path, unknown):
-    """A sound file's rate (Hz); ``unknown`` where it cannot be read, which is told when it shall be heard."""
+def load_signal(
+    path: str, piece: tuple[int, int] = (0, 1), max_seconds: float = MAX_SECONDS
+) -> "torch.Tensor | BadSound":
+    """Part i of n of a sound file -> float32 [samples] at 16 kHz."""
     try:
-        return soundfile.info(path).samplerate
-    except (soundfile.LibsndfileError, OSError):
-        return unknown
+        info = soundfile.info(path)
+        if is_cut_short(info):
+            return BadSound(f"{path} is cut short: its header announces more than it holds")
+        if not MIN_SECONDS <= info.duration <= max_seconds:
+            accepted = f"accepted: {MIN_SECONDS:g} to {max_seconds:g}"
+            return BadSound(f"{path} lasts {info.duration:.3f} s; {accepted}")
+        signal, rate = read(path)
+    except (soundfile.LibsndfileError, OSError) as problem:
+        return BadSound(f"{path} cannot be read as sound: {problem}")
+    except RecipeError as problem:
+        return BadSound(problem)
+    if not np.isfinite(signal).all():
+        return BadSound(f"{path} holds samples that are not finite numbers")
+    signal = torch.from_numpy(resample(signal, rate, SAMPLE_RATE))
+    i, n = piece
+    return signal[i * len(signal) // n : (i + 1) * len(signal) // n]
 
 
-def batches_by_duration(dataset, seconds, seed, buckets=30):
-    """A sampler of batches that hold about as many seconds of sound each, in an order of their own each epoch."""
-    return DynamicBatchSampler(
-        dataset,
-        max_batch_length=seconds,
-        num_buckets=buckets,
-        length_func=lambda item: item["length"],
-        shuffle=True,
-        batch_ordering="random",
-        seed=seed,
-    )
+def tell_resampling(*datasets: DynamicItemDataset, looked_at: int = 20) -> None:
+    """Log the other sample rates among the first files of each dataset."""
+    rates = set()
+    for dataset in datasets:
+        for entry in list(dataset.data.values())[:looked_at]:
+            for key in SOUNDS:
+                try:
+                    rates.add(soundfile.info(entry[key]).samplerate)
+                except (soundfile.LibsndfileError, OSError):
+                    pass  # told when the file is loaded
+    others = ", ".join(str(rate) for rate in sorted(rates - {SAMPLE_RATE}))
+    if others:
+        message = "Sound files at %s Hz are resampled to %d Hz each time they are read"
+        logger.info(message, others, SAMPLE_RATE)
+
+
+class NoUtterance:
+    """A batch of which nothing is left."""
+
+    id = ()
+
+    def __len__(self):
+        return 0
+
+    def pin_memory(self):
+        return self
+
+
+def collate(items: list[dict], multiple: int = 1) -> PaddedBatch | NoUtterance:
+    """Good items -> batch, sounds padded to a multiple of samples; ``problems`` of the others."""
+    found = [problem_of(item) for item in items]
+    good = [item for item, problem in zip(items, found, strict=True) if problem is None]
+    batch = PaddedBatch(good) if good else NoUtterance()
+    for key in ("noisy_sig", "clean_sig") if good else ():
+        sound, lens = getattr(batch, key)
+        longer = torch.nn.functional.pad(sound, (0, -sound.shape[1] % multiple))
+        setattr(batch, key, PaddedData(longer, lens * (sound.shape[1] / longer.shape[1])))
+    batch.problems = [problem for problem in found if problem]
+    return batch
+
+
+def problem_of(item: dict) -> str | None:
+    """Why an utterance cannot be used, or None."""
+    for sound in (item["noisy_sig"], item["clean_sig"]):
+        if isinstance(sound, BadSound):
+            return f"{item['id']}: {sound}"
+    noisy, clean = len(item["noisy_sig"]), len(item["clean_sig"])
+    if noisy != clean:
+        return f"{item['id']}: noisy has {noisy} samples, clean {clean}; they must be parallel"
+    return None
+
+
+class BadUtterances:
+    """What to do about them: ``error`` stops the run, ``skip`` leaves them out and counts."""
+
+    def __init__(self, action: str):
+        self.action = action
+        self.told = set()
+
+    def meet(self, problems: list[str], may_be_empty: bool = True) -> int:
+        """RecipeError, or each problem logged once; returns their number."""
+        if problems and (self.action == "error" or not may_be_empty):
+            raise RecipeError(
+                f"{len(problems)} utterance(s) of a batch cannot be used:\n{listed(problems)}\n"
+                "Mend or remove them, or leave such ones out with --on_bad_utterance=skip "
+                "(several processes: a batch of nothing else stops all the same)."
+            )
+        for problem in problems:
+            if problem not in self.told:
+                logger.warning("Left out: %s", problem)
+        self.told.update(problems)
+        return len(problems)

@@ -1,16 +1,22 @@
-"""What one stage leaves for the next: ``<output_folder>/<module>.ckpt``."""
+"""What one stage leaves for the next: ``<output_folder>/<module>.ckpt``, with its sizes."""
 
+import io
 import logging
+import os
 import pickle
 from pathlib import Path
 
 import torch
 from speechbrain.utils.fetching import fetch
 
+from corpus.files import whole
 from errors import RecipeError
-from training.checkpoints import save_whole
+from models.saved import write_sizes
 
 logger = logging.getLogger(__name__)
+
+# Names of a module's parameters in an exported model's folder, and in that of stage 1.
+OTHER_NAMES = {"enhance_model": "enhancer", "perceptual_model": "encoder"}
 
 
 class Source:
@@ -19,54 +25,63 @@ class Source:
     Arguments
     ---------
     path : str or None
-        File of a state dict, a folder with ``<module>.ckpt``, or either of them in a repository of the hub
-        (owner/name[/file]); None starts from random parameters.
+        File of a state dict, folder of a run or of an exported model, or a repository of the hub
+        (owner/name[/file.ckpt]). None: random parameters.
     made_by : str
         The command that makes the file, for the message when it is missing.
     partly : bool
-        Whether parameters of another shape or name are left as they are (warm starts).
+        Whether parameters of another shape or name stay as they are (warm starts).
     """
 
-    def __init__(self, path, made_by, partly=False):
+    def __init__(self, path: str | None, made_by: str, partly: bool = False):
         self.path, self.made_by, self.partly = path, made_by, partly
 
-    def check(self, module):
+    def check(self, name: str) -> None:
         """RecipeError when the file is not there; a hub is asked when it is loaded."""
-        if self.path is None or is_hub_name(self.path) or local_file(module, self.path).is_file():
+        if self.path is None or is_hub_name(self.path) or find(name, self.path).is_file():
             return
         raise RecipeError(
-            f"{module}: {local_file(module, self.path)} does not exist. Run `{self.made_by}` first (with the same seed), or "
-            "give the path of another checkpoint."
+            f"{name}: {find(name, self.path)} does not exist. Run `{self.made_by}` first (with the "
+            "same seed), or give the path of another checkpoint."
         )
 
-    def load(self, name, module):
+    def load(self, name: str, module: torch.nn.Module) -> None:
         """Put the parameters into the module."""
-        if self.path is None or not any(True for _ in module.parameters()):
+        own = module.state_dict()
+        if self.path is None or not own:
             return
-        state = read_state(
-            name,
-            from_hub(name, self.path) if is_hub_name(self.path) else local_file(name, self.path),
-        )
+        state = read_state(name, find(name, self.path))
         if self.partly:
-            own = module.state_dict()
             state = {key: v for key, v in state.items() if key in own and own[key].shape == v.shape}
-        try:
-            module.load_state_dict(state, strict=not self.partly)
-        except RuntimeError as error:
-            raise RecipeError(
-                f"{name}: {self.path} holds another network than this one:\n{str(error)[:600]}\n"
-                "Give the sizes that it was trained with, or another path."
-            ) from error
-        logger.info("%s: %d tensors loaded from %s", name, len(state), self.path)
+        put(name, module, state, self.path, strict=not self.partly)
 
 
-def local_file(module, path):
-    """The file that a path means: itself, or the module's in a folder."""
-    return Path(path) / f"{module}.ckpt" if Path(path).is_dir() else Path(path)
+def put(name: str, module: torch.nn.Module, state: dict, origin: object, strict: bool = True):
+    """Put a state dict into a module; RecipeError where it is that of another network."""
+    try:
+        module.load_state_dict(state, strict=strict)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"{name}: {origin} holds another network than this one:\n{str(error)[:600]}\n"
+            "Give the sizes that it was trained with, or another path."
+        ) from error
+    logger.info("%s: %d tensors loaded from %s", name, len(state), origin)
 
 
-def is_hub_name(path):
-    """Whether a path reads owner/name or owner/name/file.ckpt, and no folder of that owner is here."""
+def find(name: str, path: str | Path) -> Path:
+    """The file that a path means for a module: itself, one in a folder, or one from the hub."""
+    if is_hub_name(path):
+        owner, repository, *file = str(path).split("/")
+        return fetched(name, f"{owner}/{repository}", *file or [f"{name}.ckpt"])
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    other = path / f"{OTHER_NAMES.get(name, name)}.ckpt"
+    return other if other.is_file() else path / f"{name}.ckpt"
+
+
+def is_hub_name(path: str | Path) -> bool:
+    """Whether a path reads owner/name or owner/name/file.ckpt, and no folder is called owner."""
     parts = str(path).split("/")
     repository = (
         len(parts) == 2 and "." not in parts[1] or len(parts) == 3 and parts[2].endswith(".ckpt")
@@ -79,27 +94,21 @@ def is_hub_name(path):
     )
 
 
-def from_hub(module, path):
-    """Fetch a module's parameters from the hub; returns the local file."""
-    parts = str(path).split("/")
-    return fetched(module, "/".join(parts[:2]), parts[2] if len(parts) == 3 else f"{module}.ckpt")
-
-
-def fetched(key, source, file):
-    """A file of a folder or of a hub's repository, as a local path; ``key`` names for whom, in the message."""
+def fetched(key: str, source: str, file: str) -> Path:
+    """A file of a folder or of a repository on the hub; ``key`` is named when it is missing."""
     try:
         found = Path(fetch(file, source))
     except (OSError, ValueError) as error:
         raise RecipeError(
-            f"{key}: {source}/{file} is no file here, and cannot be had from the hub ({str(error)[:300]}). Check the path, or "
-            "download the repository and give its folder."
+            f"{key}: {source}/{file} is no file here, and the hub does not give it "
+            f"({str(error)[:300]}). Check the path, or download the repository and give its folder."
         ) from error
     if not found.is_file():
         raise RecipeError(f"{key}: {found} does not exist. Check the path.")
     return found
 
 
-def read_state(name, path):
+def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
     """A state dict from a file; only tensors are accepted."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -109,12 +118,18 @@ def read_state(name, path):
         ) from error
 
 
-def hand_over(modules, folder):
-    """Write each module's parameters where the next stage looks for them."""
+def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:
+    """Write each module's parameters and sizes to ``<folder>/<name>.ckpt`` and ``.json``."""
     for name, module in modules.items():
-        state = {
-            key: value.cpu()
-            for key, value in getattr(module, "module", module).state_dict().items()
-        }
-        if state:
-            save_whole(state, Path(folder) / f"{name}.ckpt")
+        module = getattr(module, "module", module)  # without its DDP wrapper
+        state = {key: value.cpu() for key, value in module.state_dict().items()}
+        if not state:
+            continue
+        path = Path(folder) / f"{name}.ckpt"
+        data = io.BytesIO()  # torch's own writer does not say that the disk is full
+        torch.save(state, data)
+        with whole(path) as aside, open(aside, "wb") as stream:
+            stream.write(data.getbuffer())
+            stream.flush()
+            os.fsync(stream.fileno())
+        write_sizes(module, path)

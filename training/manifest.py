@@ -1,78 +1,72 @@
-"""Read a manifest (SpeechBrain's JSON form) and say what is wrong with it."""
+"""Manifests: SpeechBrain's JSON form of a set of utterances, checked when they are read."""
 
 import json
 import math
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from corpus.files import read_text
 from errors import RecipeError, listed
 
-TEXTS = ("noisy_wav", "clean_wav", "words", "phones")
-FORM = 'one object a utterance: {"u1": {"noisy_wav": path, "clean_wav": path, "length": s, "words": text, "phones": text}}'
+SOUNDS, TEXTS, FACTS = ("noisy_wav", "clean_wav"), ("words", "phones"), ("speaker", "noise", "snr")
+FORM = (
+    'one object for each utterance: {"id": {"noisy_wav": path, "clean_wav": path, '
+    '"length": seconds, "words": text, "phones": text}}'
+)
 
 
-def read_manifest(path, data_root=None):
-    """A manifest -> dict of utterances; ``{data_root}`` in the paths of sounds is filled in.
+def read_manifest(
+    path: str | Path, data_root: str | Path | None = None, needs_text: bool = True
+) -> dict[str, dict]:
+    """The utterances by id; ``{data_root}`` in the paths of sounds is filled in.
 
-    RecipeError that names the file, utterances and fields where something is missing or of another type.
+    Words and phones may be missing where ``needs_text`` is False. RecipeError names the file,
+    the utterances and the fields that are missing or of another type.
     """
-    entries = load(path)
-    problems = [problem for name, entry in entries.items() for problem in problems_of(name, entry)]
-    if problems:
-        raise RecipeError(
-            f"{path}: {len(problems)} problem(s):\n{listed(problems)}\nAccepted: {FORM}"
-        )
-    root = str(data_root or "")
-    for entry in entries.values():
-        for key in ("noisy_wav", "clean_wav"):
-            entry[key] = entry[key].replace("{data_root}", root)
-    return entries
-
-
-def load(path):
-    """The JSON object of a manifest."""
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(
-            f"{path}: cannot be read ({error.strerror}). Give the path of a manifest."
-        ) from error
+        entries = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: this is not JSON: {error}. Accepted: {FORM}") from error
     if not isinstance(entries, dict) or not entries:
         raise RecipeError(f"{path}: holds no utterance. Accepted: {FORM}")
+    fields = SOUNDS + TEXTS if needs_text else SOUNDS
+    problems = [p for name, entry in entries.items() for p in problems_of(name, entry, fields)]
+    if problems:
+        raise RecipeError(
+            f"{path}: {len(problems)} problem(s):\n{listed(problems)}\nAccepted: {FORM}"
+        )
+    for entry in entries.values():
+        for key in SOUNDS:
+            entry[key] = entry[key].replace("{data_root}", str(data_root or ""))
     return entries
 
 
-def problems_of(name, entry):
-    """What is wrong with one utterance, as a list of texts."""
+def problems_of(name: str, entry: object, fields: tuple[str, ...]) -> list[str]:
+    """What is wrong with one utterance, of which ``fields`` must hold text."""
     if not isinstance(entry, dict):
         return [f"{name}: {shown(entry)} is not an object"]
-    reserved = [f"{name}: id is given by the manifest's key, leave it out"] if "id" in entry else []
-    texts = [
-        f"{name}: {key} is {shown(entry.get(key))}, not text"
-        for key in TEXTS
-        if not is_text(entry.get(key))
-    ]
+    problems = []
+    place = PurePosixPath(name)
+    if not place.parts or place.is_absolute() or ".." in place.parts or "\0" in name:
+        problems.append(f"{name!r}: this id names no file; accepted: text, also speaker/utterance")
+    if "id" in entry:
+        problems.append(f"{name}: id is given by the manifest's key, leave it out")
+    for key in fields:
+        value = entry.get(key)
+        if not isinstance(value, str) or not value.strip():
+            problems.append(f"{name}: {key} is {shown(value)}, not text")
     length = entry.get("length")
-    number = (
-        isinstance(length, (int, float)) and not isinstance(length, bool) and 0 < length < math.inf
-    )
-    return (
-        reserved
-        + texts
-        + (
-            []
-            if number
-            else [f"{name}: length is {shown(length)}, not a number of seconds above 0"]
-        )
-    )
+    if type(length) not in (int, float) or not 0 < length < math.inf:
+        problems.append(f"{name}: length is {shown(length)}, not a number of seconds above 0")
+    return problems
 
 
-def is_text(value):
-    """Whether a value is text that holds something."""
-    return isinstance(value, str) and bool(value.strip())
-
-
-def shown(value):
+def shown(value: object) -> str:
     """A value for a message."""
     return "missing" if value is None else repr(value)[:40]
+
+
+def facts_of(entries: dict[str, dict]) -> dict[str, dict]:
+    """Speaker, noise and SNR (dB) of each utterance, as far as its manifest entry has them."""
+    return {
+        name: {key: entry[key] for key in FACTS if key in entry} for name, entry in entries.items()
+    }

@@ -1,26 +1,24 @@
 """Muon: steps of equal size in all directions of a weight matrix.
 
-K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024 (kellerjordan.github.io/posts/muon): the
-momentum of a matrix is replaced by the nearest matrix whose singular values are all 1, by five Newton-Schulz iterations.
-Directions that the gradient hardly shows are learned as fast as the others. Steps are as long as AdamW's (J. Liu et al.,
-"Muon is scalable for LLM training", arXiv:2502.16982), so that both take one learning rate. torch.optim.Muon takes no
-convolution kernels, and computes in 16 bit.
+K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024: the momentum of a
+matrix is replaced by the nearest matrix whose singular values are all 1, by five Newton-Schulz
+iterations. Steps are as long as AdamW's (J. Liu et al., arXiv:2502.16982), so that both take one
+learning rate. ``torch.optim.Muon`` takes no convolution kernels, and computes in 16 bit.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 STEPS = 5
-COEFFICIENTS = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # of the blog post: singular values from .01 up come near 1 in five steps
-SCALE = 0.2  # root mean square of AdamW's steps, as arXiv:2502.16982 measured it
-SMALLEST = 1e-7  # norm of a momentum; what is smaller is noise of rounding, and takes shorter steps
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # bring singular values from 0.01 up near 1
+SCALE = 0.2  # root mean square of AdamW's steps
+SMALLEST = 1e-7  # norm of a momentum; smaller ones are rounding noise and take shorter steps
 
 
-def orthogonalised(matrices):
-    """[n, rows, columns] -> the same shape, each with singular values between .7 and 1.2."""
+def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
+    """[n, rows, columns] -> the same shape, each with singular values between 0.7 and 1.2."""
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonalised(matrices.mT).mT
     a, b, c = COEFFICIENTS
@@ -31,54 +29,48 @@ def orthogonalised(matrices):
     return x
 
 
-def matrix_shape(parameter):
-    """(rows, columns): outputs, and all else; a convolution's kernel is one row for each output channel."""
-    return len(parameter), parameter[0].numel()
-
-
 class Muon(torch.optim.AdamW):
     """AdamW, but Muon for the groups of parameters that say ``muon: True``.
 
     ``momentum``: Muon's; the other arguments are ``torch.optim.AdamW``'s.
     """
 
-    def __init__(self, parameters, lr=1e-3, momentum=0.95, **adamw):
+    def __init__(self, parameters: Any, lr: float = 1e-3, momentum: float = 0.95, **adamw: Any):
         super().__init__(parameters, lr=lr, **adamw)
         for group in self.param_groups:
             group.setdefault("muon", False)
             group.setdefault("momentum", momentum)
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable | None = None):
         """One step of all parameters that have a gradient."""
         groups = self.param_groups
         for group in groups:
             if group["muon"]:
-                self.step_of_matrices(group)
+                self._step_of_matrices(group)
         self.param_groups = [group for group in groups if not group["muon"]]
         try:
             return super().step(closure)
         finally:
             self.param_groups = groups
 
-    def step_of_matrices(self, group):
-        """Those of one shape together."""
-        shapes = {}
+    def _step_of_matrices(self, group):
+        """Those of one shape together; a kernel is one row for each output channel."""
+        shapes: dict[tuple[int, int], list] = {}
         for parameter in group["params"]:
             if parameter.grad is not None:
-                shapes.setdefault(matrix_shape(parameter), []).append(parameter)
-        for (rows, columns), parameters in shapes.items():
-            momenta = torch.stack(
-                [self.momentum(p, group["momentum"]).reshape(rows, columns) for p in parameters]
-            )
-            length = group["lr"] * SCALE * max(rows, columns) ** 0.5
-            for parameter, step in zip(parameters, orthogonalised(momenta)):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(
-                    step.reshape(parameter.shape), alpha=-length
-                )
+                shape = len(parameter), parameter[0].numel()
+                shapes.setdefault(shape, []).append(parameter)
+        for shape, parameters in shapes.items():
+            momenta = [self._momentum(p, group["momentum"]).reshape(shape) for p in parameters]
+            length = group["lr"] * SCALE * max(shape) ** 0.5
+            steps = orthogonalised(torch.stack(momenta))
+            for parameter, step in zip(parameters, steps, strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.add_(step.reshape(parameter.shape), alpha=-length)
 
-    def momentum(self, parameter, share):
-        """Nesterov's: the mean of past gradients, as it will be after one more of this gradient."""
+    def _momentum(self, parameter, share):
+        """Nesterov's: the mean of gradients, as it will be after one more of this gradient."""
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros(())  # loading asks for it, as for all of AdamW's
@@ -87,16 +79,11 @@ class Muon(torch.optim.AdamW):
         return parameter.grad.lerp(state["mean"], share)
 
 
-def grouped(modules, muon_models):
-    """Modules by name -> what an optimizer takes: their parameters, the matrices and kernels of ``muon_models`` as a group.
-
-    A single list where there is no such module, which makes the checkpoints those of a plain optimizer.
-    """
-    parameters = [
-        (p, name in muon_models and p.ndim > 1)
-        for name, module in modules.items()
-        for p in module.parameters()
-    ]
-    matrices = [p for p, by_muon in parameters if by_muon]
-    others = [p for p, by_muon in parameters if not by_muon]
+def grouped(modules: dict[str, torch.nn.Module], muon_models: list[str]) -> list:
+    """Modules by name -> what an optimizer takes: the matrices of ``muon_models`` as a group."""
+    matrices, others = [], []
+    for name, module in modules.items():
+        for parameter in module.parameters():
+            by_muon = name in muon_models and parameter.ndim > 1
+            (matrices if by_muon else others).append(parameter)
     return [{"params": others}, {"params": matrices, "muon": True}] if matrices else others

@@ -1,48 +1,93 @@
-"""A loss as a stage lists it: what it reads, what it computes, how much it counts."""
+"""The losses of a stage, and their weighted sum."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from models.mimic import balanced
 
 
 class Objective:
-    """One entry of ``losses``.
+    """One entry of ``losses`` in a YAML file.
 
     Arguments
     ---------
     function : callable
-        Pure function of the predictions named by ``reads``, in that order. Returns a scalar.
+        Function of the predictions named by ``reads``, in that order. Returns a scalar.
     reads : list of str
         Names of predictions.
     weight : float or None
         Share in the total; 0 is reported and not trained; None leaves the loss out.
-    balance_against : str
-        Name of the loss whose gradient, with its weight, this one is measured by, when ``gradient_ratio`` is given.
     gradient_ratio : float or None
-        Length of this loss's gradient at ``at`` as a multiple of the other's; takes the place of the weight.
-    at : str
-        Prediction at which the gradients are compared.
-    last_epoch : int or None
-        Reported but not trained after this epoch.
+        Length of this loss's gradient as a multiple of that of the loss ``balance_against``, both
+        taken at the prediction ``at``. It takes the place of the weight.
+    until_epoch : int or None
+        It trains while the epoch (from 1) is below this one; after that it is reported.
     """
 
     def __init__(
         self,
-        function,
-        reads,
-        weight=1.0,
-        balance_against=None,
-        gradient_ratio=None,
-        at=None,
-        last_epoch=None,
+        function: Callable[..., torch.Tensor],
+        reads: list[str],
+        weight: float | None = 1.0,
+        gradient_ratio: float | None = None,
+        balance_against: str | None = None,
+        at: str | None = None,
+        until_epoch: int | None = None,
     ):
         self.function, self.reads, self.weight = function, reads, weight
-        self.balance_against, self.gradient_ratio, self.at = balance_against, gradient_ratio, at
-        self.last_epoch = last_epoch
+        self.gradient_ratio, self.balance_against, self.at = gradient_ratio, balance_against, at
+        self.until_epoch = until_epoch
 
     @property
-    def listed(self):
+    def listed(self) -> bool:
         """Whether the stage computes it at all."""
         return self.weight is not None
 
-    def trains(self, epoch):
+    def trains(self, epoch: int) -> bool:
         """Whether it counts in the total of an epoch."""
-        return bool(self.weight) and not (
-            self.last_epoch is not None and epoch is not None and epoch > self.last_epoch
-        )
+        return bool(self.weight) and (self.until_epoch is None or epoch < self.until_epoch)
+
+
+def total_loss(
+    losses: dict[str, Objective],
+    predictions: dict[str, Any],
+    epoch: int,
+    state: Any,
+    scale: float = 1.0,
+) -> torch.Tensor:
+    """Weighted sum of the losses that train in an epoch: a scalar.
+
+    Arguments
+    ---------
+    losses : dict
+        Name -> Objective, the listed ones.
+    predictions : dict
+        Name -> prediction.
+    epoch : int
+        Counted from 1.
+    state : RunState
+        ``add_term`` gets each loss for the statistics; ``balance`` holds the weights that the
+        gradient ratios gave last, which validation and test use.
+    scale : float
+        Of a gradient scaler (fp16).
+    """
+    values = {n: loss.function(*[predictions[r] for r in loss.reads]) for n, loss in losses.items()}
+    total = torch.zeros((), device=predictions["lens"].device)
+    for name, loss in losses.items():
+        state.add_term(name, values[name])
+        if not loss.trains(epoch):
+            continue
+        if loss.gradient_ratio is None:
+            total = total + loss.weight * values[name]
+        elif torch.is_grad_enabled() and predictions[loss.at].requires_grad:
+            anchor = (losses[loss.balance_against].weight or 1.0) * values[loss.balance_against]
+            at, ratio = predictions[loss.at], loss.gradient_ratio
+            term, weight = balanced(values[name], anchor, at, ratio, scale)
+            state.balance_by(name, weight)
+            total = total + term
+        else:
+            total = total + state.balance.get(name, 0.0) * values[name].detach()
+    state.add_term("loss", total)
+    return total

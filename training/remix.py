@@ -1,28 +1,15 @@
-"""Noises exchanged between the utterances of a batch, so that no epoch hears a mixture twice (Remix, arXiv:2006.12847)."""
+"""Noises exchanged between the utterances of a batch (Remix, arXiv:2006.12847)."""
 
 import torch
 
 
-def remix(noisy, clean, lens, gain, seed):
-    """Clean speech with the noises (noisy - clean) of the batch's other utterances.
+def remix(
+    noisy: torch.Tensor, clean: torch.Tensor, lens: torch.Tensor, gain: float, seed: int
+) -> torch.Tensor:
+    """Clean speech with the noises (noisy - clean) of other utterances, [batch, samples] each.
 
-    Each noise starts at a random sample, is repeated where it is too short, and made louder or softer.
-
-    Arguments
-    ---------
-    noisy, clean : torch.Tensor
-        [batch, samples].
-    lens : torch.Tensor
-        Lengths as shares of the longest utterance, [batch].
-    gain : float
-        dB; the noise's level changes by -gain to gain.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    torch.Tensor
-        [batch, samples], zero behind each utterance's end as far as ``clean`` is.
+    Each noise starts at a random sample, is repeated where it is too short, and changed in level
+    by -gain to gain (dB). ``lens`` [batch] is relative; padding stays as it is in ``clean``.
     """
     draw = torch.Generator().manual_seed(seed)
     batch, samples = noisy.shape
@@ -31,8 +18,6 @@ def remix(noisy, clean, lens, gain, seed):
     starts = (torch.rand(batch, generator=draw).to(noisy.device) * counts).long()
     gains = 10 ** (gain * (2 * torch.rand(batch, generator=draw) - 1) / 20)
     time = torch.arange(samples, device=noisy.device)
-    taken = (time + starts[givers].unsqueeze(1)) % counts[givers].unsqueeze(
-        1
-    )  # samples of the givers' noises
-    noise = (noisy - clean)[givers].gather(1, taken) * gains.to(noisy).unsqueeze(1)
-    return clean + noise * (time < counts.unsqueeze(1))
+    taken = (time + starts[givers, None]) % counts[givers, None]  # samples of the givers' noises
+    noise = (noisy - clean)[givers].gather(1, taken) * gains.to(noisy)[:, None]
+    return clean + noise * (time < counts[:, None])

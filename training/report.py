@@ -1,112 +1,118 @@
-"""What a run tells: the plan before training, statistics, sound files."""
+"""What a run tells: the plan before training, its statistics, its cost."""
 
-import io
+import json
 import logging
 import re
+import sys
 from pathlib import Path
+from typing import Any
 
-import ruamel.yaml
 import torch
+from speechbrain import Stage
 
-from corpus.audio import write_text
+from corpus.audio import write
+from corpus.files import write_text
+from corpus.layout import SAMPLE_RATE
+from inference.export import export_model
+from scoring.metrics import METRICS
+from training.needs import learning, needs_of
+from training.ranks import inner
 
+try:
+    import resource
+except ImportError:  # Windows: no peak of the memory there
+    resource = None
 logger = logging.getLogger(__name__)
 
-SCORED = {
-    "test": "test",
-    "valid": "averaged_valid",
-}  # set that is scored at the end -> how its files begin
 
-
-def means(terms):
-    """Lists of scalars by name -> means by name, over what is finite."""
-    stacked = {name: torch.stack(values).float() for name, values in terms.items()}
-    return {name: values[values.isfinite()].mean().item() for name, values in stacked.items()}
-
-
-def as_yaml(overrides):
-    """A dict as YAML text, for SpeechBrain's copy of the settings."""
-    stream = io.StringIO()
-    ruamel.yaml.YAML().dump(overrides, stream)
-    return stream.getvalue()
-
-
-def quieten():
-    """Keep SpeechBrain's lines of every epoch, and what libraries note while they work, away from the log."""
+def quieten() -> None:
+    """Keep what libraries note while they work away from the log."""
     for name in ("matplotlib", "filelock", "PIL", "h5py", "numba"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("utils.checkpoints", "dataio.sampler", "nnet.schedulers", "utils.quirks"):
         logging.getLogger(f"speechbrain.{name}").setLevel(logging.WARNING)
 
 
-def log_plan(brain):
-    """One line a module: how many parameters, trained or frozen; their sum; then losses."""
-    counts = {
-        name: sum(p.numel() for p in module.parameters()) for name, module in brain.modules.items()
-    }
-    for name, count in counts.items():
-        frozen = brain.is_frozen(name, 1)
-        later = (
-            f", trains from epoch {brain.hparams.unfreeze_epoch}"
-            if frozen and not brain.is_frozen(name, 10**9)
-            else ""
-        )
-        logger.info(
-            "%s: %.2f M parameters, %s%s",
-            name,
-            count / 1e6,
-            "frozen" if frozen else "trained",
-            later,
-        )
-    learned = sum(count for name, count in counts.items() if not brain.is_frozen(name, 1))
-    logger.info(
-        "Parameters that train: %.2f M of %.2f M", learned / 1e6, sum(counts.values()) / 1e6
-    )
+def log_plan(brain: Any) -> None:
+    """A line a module: parameters, and when it trains; then a line a loss."""
+    h, epochs = vars(brain.hparams), range(1, brain.hparams.number_of_epochs + 1)
+    for name, module in brain.modules.items():
+        count = sum(p.numel() for p in module.parameters()) / 1e6
+        trains = [
+            epoch
+            for epoch in epochs
+            if not brain.freezing.is_frozen(name, epoch) and name in learning(h, epoch)
+        ]
+        when = f"trained in epochs {trains[0]} to {trains[-1]}" if trains else "frozen"
+        logger.info("%s: %.2f M parameters, %s", name, count, when)
     for name, loss in brain.losses.items():
-        ratio = (
-            f"gradient {loss.gradient_ratio} x that of {loss.balance_against}"
-            if loss.gradient_ratio
-            else None
-        )
-        logger.info(
-            "loss %s: %s",
-            name,
-            ratio or (f"weight {loss.weight}" if loss.weight else "reported only"),
-        )
+        ratio = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}"
+        weight = f"weight {loss.weight}" if loss.weight else "reported only"
+        logger.info("loss %s: %s", name, ratio if loss.gradient_ratio and loss.weight else weight)
 
 
-def write_stage(brain, stage, epoch, stats):
-    """One line in ``train_log.txt`` and, for validation and test, the scores by utterance and in sum.
-
-    Files are named ``valid_*`` after each validation, ``test_*`` and ``averaged_valid_*`` after the last scoring.
-    """
-    folder, name = Path(brain.hparams.output_folder), stage.name.lower()
-    where = {"epoch": epoch, "lr": brain.lr} if epoch is not None else {"scored": brain.scored_set}
-    train = brain.state.train_stats if epoch is not None else None
-    brain.hparams.train_logger.log_stats(where, train_stats=train, **{f"{name}_stats": stats})
-    if epoch is None:
-        name = SCORED[brain.scored_set]
-    brain.board.write(folder / f"{name}_utterances.jsonl")
-    lines = [f"{key}: {value:.4f}" for key, value in stats.items()]
-    intervals = brain.board.intervals()
-    lines += [
-        f"{key} 95% interval: {low:.3f} to {high:.3f}" for key, (low, high) in intervals.items()
-    ]
-    text = "\n".join(lines + brain.board.not_scored_lines()) + "\n\n" + brain.board.table()
-    write_text(folder / f"{name}_stats.txt", text + "\n")
-
-
-def forget_epochs_after(log, epoch):
-    """Drop the lines of later epochs, and one cut short, from a log: a run that goes on writes them again."""
+def forget_epochs_after(log: str | Path, epoch: int) -> None:
+    """Drop the lines of later epochs, and a torn one: a resumed run writes them again."""
     log = Path(log)
     if log.exists():
         lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_text(
-            log, "".join(line for line in lines if line.endswith("\n") and epoch_of(line) <= epoch)
-        )
+        kept = [line for line in lines if line.endswith("\n") and epoch_of(line) <= epoch]
+        write_text(log, "".join(kept))
 
 
-def epoch_of(line):
+def epoch_of(line: str) -> int:
     """The epoch that a line of the log tells of; 0 for other lines."""
     found = re.match(r"epoch: (\d+),", line)
     return int(found[1]) if found else 0
+
+
+def write_stage(brain: Any, stage: Stage, epoch: int | None, stats: dict[str, float]) -> None:
+    """A line in ``train_log.txt``; the scores by utterance and in sum, ``valid_*`` or ``test_*``."""
+    name, scored = stage.name.lower(), METRICS
+    where = {"scored": "test"} if epoch is None else {"epoch": epoch, "lr": brain.lr}
+    train_stats = None if epoch is None else brain.state.train_stats
+    logs = {"train_stats": train_stats, f"{name}_stats": stats}
+    brain.hparams.train_logger.log_stats(where, **logs)
+    losses = {key: value for key, value in stats.items() if key not in scored}
+    brain.scores.write(brain.hparams.output_folder, name, losses)
+
+
+def save_sounds(folder: str | Path, ids: list[str], predictions: dict[str, Any]) -> None:
+    """Write what was scored, each utterance to ``<folder>/<id>.wav`` without its padding."""
+    signals, lens = predictions["signal"].float().cpu(), predictions["lens"].cpu()
+    counts = (lens * signals.shape[1]).round().int().tolist()
+    for utt_id, signal, count in zip(ids, signals, counts, strict=True):
+        file = Path(folder) / f"{utt_id}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, signal[:count].numpy(), SAMPLE_RATE)
+
+
+def leave_results(brain: Any) -> None:
+    """Cost, summary and the exported model of a finished run."""
+    h, folder = brain.hparams, Path(brain.hparams.output_folder)
+    write_cost(brain, needs_of(vars(h), h.test_metrics, losses=False).modules())
+    brain.figures.finish()
+    if h.export:
+        modules = {name: inner(module) for name, module in brain.modules.items()}
+        export_model(modules, vars(h), brain.tokens, folder / "model")
+
+
+def write_cost(brain: Any, used: set[str]) -> None:
+    """Leave ``cost.json``: seconds of training, peak memory (GB), each module's parameters.
+
+    ``used``: modules that still work after training, as a perceptual model does not.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes on macOS, else KiB
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else 0
+    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    modules = {
+        name: {"parameters": sum(p.numel() for p in module.parameters()), "used": name in used}
+        for name, module in brain.modules.items()
+    }
+    cost = {
+        "training_seconds": round(brain.state.training_seconds, 2),
+        "peak_memory_gb": round(host / 1e9, 3),
+        "peak_gpu_memory_gb": round(gpu / 1e9, 3),
+        "modules": modules,
+    }
+    write_text(Path(brain.hparams.output_folder) / "cost.json", json.dumps(cost, indent=1) + "\n")

@@ -1,121 +1,145 @@
-"""What a run knows besides parameters, kept in its checkpoints so that a resumed run computes what an uninterrupted one does."""
+"""What a run knows besides parameters: it is kept in checkpoints, so that a resumed run computes
+what an uninterrupted one does."""
 
-import os
 import random
+import time
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import torch
-from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
+from speechbrain.utils.checkpoints import (
+    Checkpoint,
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+
+from training.ranks import gather, means
 
 
 @register_checkpoint_hooks
 class RunState:
-    """Weights of balanced losses, and for checkpoints inside an epoch its random numbers and statistics so far.
+    """Balanced weights, seconds of training, and inside an epoch its statistics and random numbers.
 
     Attributes
     ----------
     balance : dict
-        Loss -> the weight that balancing gave it last; validation and test report with it.
+        Loss -> the weight that its gradient ratio gave it last.
     terms : dict
         Name -> list of scalars, one a step of the present stage.
     counts : Counter
         Events of the present stage.
     train_stats : dict or None
-        Statistics of the epoch's training once that is over, while its validation is not.
+        Means of the epoch's training.
     """
 
     def __init__(self):
-        self.balance, self.train_stats = {}, None
-        self.terms, self.counts = {}, Counter()
+        self.balance: dict[str, Any] = {}
+        self.train_stats: dict[str, float] | None = None
+        self.terms: dict[str, list[torch.Tensor]] = {}
+        self.counts: Counter = Counter()
+        self._seconds, self._started = 0.0, None
         self._resumed, self._generators = None, None
 
-    def begin(self, device):
+    def begin(self, trains: bool, device: str) -> None:
         """Begin a stage with empty statistics, or with those of a checkpoint inside it."""
         if self._resumed is None:
-            self._generators = (
-                None  # of a checkpoint after the epoch's last batch: nobody asked for them
-            )
+            self._generators = None  # of a checkpoint after the epoch's last batch
         resumed, self._resumed = self._resumed or {"terms": {}, "counts": {}}, None
-        self.terms = {
-            name: list(values.to(device).unbind()) for name, values in resumed["terms"].items()
-        }
+        self.terms = {name: list(v.to(device).unbind()) for name, v in resumed["terms"].items()}
         self.counts = Counter(resumed["counts"])
+        self._started = time.monotonic() if trains else None
 
-    def drop_statistics(self):
-        """Forget those of the present stage: an interrupted validation is done anew."""
-        self.terms, self.counts = {}, Counter()
+    def end_training(self, stats: dict[str, float]) -> None:
+        """Stop the clock of an epoch's training; keep its means for the log."""
+        self._seconds, self._started = self.training_seconds, None
+        self.train_stats = stats
 
-    def restore_generators(self):
-        """Go on with the random numbers of a checkpoint inside an epoch; call it when its next batch is at hand."""
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of training so far, without validation and scoring."""
+        running = 0.0 if self._started is None else time.monotonic() - self._started
+        return self._seconds + running
+
+    def add_term(self, name: str, value: torch.Tensor) -> None:
+        """Keep a step's scalar for the statistics."""
+        self.terms.setdefault(name, []).append(value.detach())
+
+    def balance_by(self, name: str, weight: torch.Tensor) -> None:
+        """Keep the weight of a balanced loss, unless the step went wrong."""
+        last = torch.as_tensor(self.balance.get(name, 0.0), device=weight.device)
+        self.balance[name] = torch.where(weight.isfinite(), weight.detach(), last)
+        self.add_term(f"{name}_weight", weight)
+
+    def count_step(self, norm: torch.Tensor, allowed: bool, longest: float) -> None:
+        """Count a step of the optimizer by what became of it."""
+        self.add_term("gradient_norm", norm)
+        self.counts["skipped_steps"] += int(not allowed)
+        self.counts["clipped_steps"] += int(allowed and float(norm) > longest)
+
+    def counted(self) -> dict[str, int]:
+        """Events of the present stage; utterances left out are those of all ranks."""
+        left_out = sum(part["left_out"] for part in gather(self.counts))
+        counts = {**self.counts, "left_out": left_out}
+        return {name: count for name, count in counts.items() if count}
+
+    def share_balance(self) -> None:
+        """Give all ranks the mean of their balanced weights."""
+        self.balance = means({name: [torch.as_tensor(w)] for name, w in self.balance.items()})
+
+    def load_balance(self, checkpoint: Checkpoint | None) -> None:
+        """The balance of a checkpoint, whether or not this process has trained."""
+        if checkpoint is not None and "run_state" in checkpoint.paramfiles:
+            self.load(checkpoint.paramfiles["run_state"], end_of_epoch=True)
+
+    def restore_generators(self) -> None:
+        """Go on with the random numbers of a checkpoint inside an epoch, at its next batch."""
         if self._generators is not None:
             set_generators(self._generators)
             self._generators = None
 
     @mark_as_saver
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Tensors and plain values alone, so that loading needs no trust."""
-        terms = {
-            name: torch.stack(values).float().cpu() for name, values in self.terms.items() if values
-        }
-        balance = {name: float(weight) for name, weight in self.balance.items()}
         state = {
-            "balance": balance,
-            "terms": terms,
+            "balance": {name: float(weight) for name, weight in self.balance.items()},
+            "terms": {n: torch.stack(v).float().cpu() for n, v in self.terms.items() if v},
             "counts": dict(self.counts),
-            "train_stats": self.train_stats,
+            "seconds": self.training_seconds,
+            "generators": generators(),
         }
-        torch.save({**state, "generators": generators()}, path)
+        torch.save(state, path)
 
     @mark_as_loader
-    def load(self, path, end_of_epoch):
-        """The balance always; the rest only inside an epoch."""
+    def load(self, path: str, end_of_epoch: bool) -> None:
+        """Balance and seconds always; the rest only inside an epoch."""
         state = torch.load(path, map_location="cpu", weights_only=True)
-        self.balance = state["balance"]
+        self.balance, self._seconds = state["balance"], state["seconds"]
         if not end_of_epoch:
-            self._resumed, self._generators, self.train_stats = (
-                state,
-                state["generators"],
-                state["train_stats"],
-            )
-
-    def load_balance(self, checkpoint):
-        """The balance of a checkpoint, if there is one: test figures do not depend on who trained in this process."""
-        if checkpoint is not None and "run_state" in checkpoint.paramfiles:
-            self.load(checkpoint.paramfiles["run_state"], end_of_epoch=True)
+            self._resumed, self._generators = state, state["generators"]
 
 
-def seed_generators(seed):
+def seed_generators(seed: int) -> None:
     """Seed Python's, numpy's and torch's random numbers."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
-def be_deterministic():
-    """Let torch choose algorithms that give the same sums each time, on a GPU too; what has none warns, by name.
-
-    Call it before anything is computed on a GPU: cuBLAS reads its variable once.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-def generators():
+def generators() -> dict[str, Any]:
     """The states of all random generators of this process, as plain values and tensors."""
     name, keys, *rest = np.random.get_state()
-    numpy_state = [name, keys.tolist(), *rest]
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
         "python": random.getstate(),
-        "numpy": numpy_state,
+        "numpy": [name, keys.tolist(), *rest],
         "torch": torch.get_rng_state(),
         "cuda": cuda,
     }
 
 
-def set_generators(states):
+def set_generators(states: dict[str, Any]) -> None:
     """Put states of ``generators`` back."""
     random.setstate(states["python"])
     name, keys, *rest = states["numpy"]

@@ -1,123 +1,173 @@
 """From the command line to objects: YAML file, preset, overrides."""
 
 import difflib
+import io
+import logging
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ruamel.yaml
+import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
+from corpus.files import read_text
 from errors import RecipeError
-from training import precision
-from training.overrides import checked
+from training.knobs import IGNORED, RENAMED, checked, is_path, typed_path
 
-PRESETS = ("mini", "published")
-# What networks raise that get sizes which do not go together. HyperPyYAML wraps some of it into the class of the cause.
+logger = logging.getLogger(__name__)
+
+PRESETS = Path("presets")  # with the stage files: <preset>.yaml, overrides by stage
+PUBLISHED = "published_2021"
+# What networks raise for sizes that do not go together. HyperPyYAML wraps some of it.
 BUILD_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError)
 
 
-def read_settings(arguments):
-    """Command-line arguments -> (hparams file, run options, overrides as a dict, name of the preset in force).
+@dataclass
+class Settings:
+    """What the command line says: the overrides of the stage file are the preset's, then those
+    typed."""
 
-    ``--preset`` wins; without it a data folder means ``published`` and none means ``mini``. Overrides win over both.
+    file: str
+    run_opts: RunOptions
+    preset: str
+    of_preset: dict[str, Any]
+    typed: dict[str, Any]
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Typed ones win."""
+        return {**self.of_preset, **self.typed}
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Command line -> Settings.
+
+    Without ``--preset`` a data folder, or ready manifests, means the published sizes, and none
+    means the mini corpus.
     """
-    if not arguments or arguments[0].startswith("-") or not Path(arguments[0]).is_file():
-        given = arguments[0] if arguments else "nothing"
-        known = ", ".join(
-            str(p) for p in sorted(Path("hparams").glob("*.yaml")) if p.stem != "mini"
-        )
+    stage_file = arguments[0] if arguments else "nothing"
+    if not Path(stage_file).is_file():
+        known = ", ".join(str(path) for path in sorted(Path("hparams").glob("*.yaml")))
         raise RecipeError(
-            f"The first argument is a YAML file, not {given}. Here are: {known}.\n"
+            f"The first argument is a YAML file, not {stage_file}. Here are: {known}.\n"
             "Usage: python train.py hparams/<stage>.yaml [--key=value ...]"
         )
-    arguments, by_machine = precision.take_option(arguments)
-    hparams_file, run_opts, text = RunOptions.from_command_line_args(arguments)
-    overrides = parse_yaml(text, "command line") or {}
-    if not isinstance(overrides, dict):
-        raise RecipeError(
-            f"command line: {str(overrides)[:80]!r} is no override. Accepted: --key=value ..."
-        )
-    document = document_of(hparams_file)
-    refuse_unknown(overrides, list(document))
-    overrides = checked(overrides, document)
-    preset = overrides.pop("preset", None) or (
-        "published" if overrides.get("data_folder") else "mini"
+    auto = "--precision=auto"  # the one value that SpeechBrain's option does not know
+    by_machine = {"precision": "auto"} if auto in arguments else {}
+    arguments = [argument for argument in arguments if argument != auto]
+    _, ours = RunOptions._create_parser().parse_known_args(arguments)
+    rest = [argument for argument in arguments if argument not in ours]
+    _, run_opts, _ = RunOptions.from_command_line_args(rest)
+    check_device(run_opts.device)
+    document = document_of(stage_file)
+    typed = {key: checked(key, v) for key, v in typed_overrides(ours, document).items()}
+    has_data = "data_folder" in typed or "train_annotation" in typed
+    preset = typed.pop("preset", None) or (PUBLISHED if has_data else "mini")
+    typed |= by_machine
+    of_preset = preset_overrides(preset, stage_file)
+    if {**document, **of_preset, **typed}.get("precision") == "auto":
+        typed["precision"] = fastest_precision(run_opts.device)
+    return Settings(stage_file, run_opts, preset, of_preset, typed)
+
+
+def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, Any]:
+    """``--key=value`` or ``--key value`` -> key: value; paths as they are, all else as YAML."""
+    found: dict[str, Any] = {}
+    waiting = list(arguments)
+    while waiting:
+        key, has_value, text = waiting.pop(0).removeprefix("--").partition("=")
+        if not has_value and waiting and not waiting[0].startswith("--"):
+            text = waiting.pop(0)
+        elif not has_value:
+            raise RecipeError(f"--{key} has no value. Accepted: --key=value ...")
+        if key in IGNORED:
+            logger.warning("--%s is not needed any more and is ignored: %s", key, IGNORED[key])
+            continue
+        if key != "preset":
+            refuse_unknown(key, known)
+        if key in found:
+            raise RecipeError(f"--{key} is given twice. Give each key once.")
+        found[key] = typed_path(text) if is_path(key) else parse_yaml(text, f"--{key}")
+    return found
+
+
+def refuse_unknown(key: str, known: dict[str, Any]) -> None:
+    """RecipeError for a key that the stage does not have, with the one that may be meant."""
+    if key in known:
+        return
+    if key in RENAMED:
+        raise RecipeError(f"--{key} is not a key of this recipe. Give --{RENAMED[key]}.")
+    near = difflib.get_close_matches(key, known, n=3)
+    hint = f" Did you mean {' or '.join('--' + name for name in near)}?" if near else ""
+    raise RecipeError(
+        f"--{key} is not a key of this YAML file.{hint} Every key stands in it with a comment."
     )
-    if preset not in PRESETS:
-        raise RecipeError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}.")
-    settings = {
-        **preset_overrides(preset, hparams_file),
-        **overrides,
-        **by_machine,
-        "preset": preset,
-    }
-    if settings.get("precision", document.get("precision")) == precision.AUTO:
-        settings["precision"] = precision.fastest(run_opts.device)
-    return hparams_file, run_opts, settings, preset
 
 
-def preset_overrides(preset, hparams_file):
-    """The overrides of ``mini.yaml`` for an hparams file: its ``common`` section, then the one of the file's name."""
-    if preset == "published":
-        return {}
-    # Read with its tags: a preset belongs to the recipe, and may refer to other keys.
-    sections = ruamel.yaml.YAML().load(
-        (Path(hparams_file).parent / f"{preset}.yaml").read_text(encoding="utf-8")
-    )
-    return {**sections["common"], **sections.get(Path(hparams_file).stem, {})}
+def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
+    """The overrides of a preset for a stage file: its ``common`` section, then the stage's."""
+    file = Path(stage_file).parent / PRESETS / f"{preset}.yaml"
+    sections = ruamel.yaml.YAML().load(read_text(file)) or {}
+    return {**sections.get("common", {}), **sections.get(Path(stage_file).stem, {})}
 
 
-def parse_yaml(text, where):
-    """Plain YAML (no Python objects) -> dict; RecipeError names the place."""
+def parse_yaml(text: str, where: str) -> Any:
+    """Plain YAML (no Python objects) -> its value; RecipeError names the place."""
     try:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except (
-        YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: 2020-13-45 is read as a date
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: dates out of range
         problem = getattr(error, "problem", None) or error
         raise RecipeError(
-            f"{where}: this is not YAML of plain values: {problem}, in\n{text[:400]}\nEach key once, as --key=value; "
-            "tags (!new:, !ref, ...) belong into YAML files."
+            f"{where}: {text[:200]!r} is not YAML of plain values: {problem}."
         ) from error
 
 
-def document_of(hparams_file):
-    """The YAML of an hparams file with its tags, nothing built."""
+def document_of(stage_file: str) -> dict[str, Any]:
+    """The YAML of a stage file with its tags, nothing built."""
     try:
-        document = ruamel.yaml.YAML().load(Path(hparams_file).read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{hparams_file}: this is not YAML: {error}") from error
+        document = ruamel.yaml.YAML().load(read_text(stage_file))
+    except YAMLError as error:
+        raise RecipeError(f"{stage_file}: this is not YAML: {error}") from error
     if not isinstance(document, dict):
-        raise RecipeError(f"{hparams_file}: holds no keys. Give one of the YAML files in hparams/.")
+        raise RecipeError(f"{stage_file} holds no keys. Give one of the YAML files in hparams/.")
     return document
 
 
-def keys_of(hparams_file):
-    """Top-level keys of an hparams file."""
-    return list(document_of(hparams_file))
+def as_yaml(overrides: dict[str, Any]) -> str:
+    """Overrides as YAML text, for the copy of the settings in the run's folder."""
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(overrides, stream)
+    return stream.getvalue()
 
 
-def refuse_unknown(overrides, known):
-    """RecipeError for a key that the YAML does not have, with the nearest one that it has."""
-    for key in overrides:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=3)
-            hint = f" Did you mean {' or '.join('--' + k for k in near)}?" if near else ""
-            raise RecipeError(
-                f"--{key} is not a key of this YAML file.{hint} Every key stands in it with a comment."
-            )
-
-
-def build(hparams_file, overrides):
+def build(stage_file: str, overrides: dict[str, Any]) -> dict[str, Any]:
     """The YAML's objects under the overrides."""
     try:
-        with open(hparams_file, encoding="utf-8") as stream:
+        with open(stage_file, encoding="utf-8") as stream:
             return load_hyperpyyaml(stream, overrides)
     except BUILD_ERRORS as error:
         cause = error.__cause__ or error
         if isinstance(cause, RecipeError):
             raise cause from None
-        raise RecipeError(f"{hparams_file}: {error}") from error
+        raise RecipeError(f"{stage_file}: {error}") from error
+
+
+def check_device(device: str | None) -> None:
+    """RecipeError for a device that this machine does not have."""
+    try:
+        torch.empty(0, device=device or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        count = torch.cuda.device_count()
+        there = "cpu" + "".join(f", cuda:{number}" for number in range(count))
+        raise RecipeError(f"--device={device} is not there. Accepted here: {there}.") from error
+
+
+def fastest_precision(device: str | None) -> str:
+    """``bf16`` where the device has instructions for it, else ``fp32``; None: the GPU, if any."""
+    if torch.cuda.is_available() if device is None else device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    found = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if found.get("avx512_bf16") or found.get("amx_bf16") else "fp32"

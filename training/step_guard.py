@@ -1,7 +1,6 @@
-"""Leaves out training steps whose loss or gradient is not finite, and stops a run that cannot get out of them."""
+"""Leave out training steps whose loss or gradient is not finite."""
 
 import logging
-import math
 
 import torch
 
@@ -12,77 +11,57 @@ SHOWN = 20  # utterances named
 
 
 class StepGuard:
-    """Judges each step of the optimizer.
+    """Decides on each step of the optimizer, and puts buffers back where a step is left out.
 
-    A loss of NaN has passed BatchNorm's running statistics before it is seen, and would stay in them for ever:
-    buffers are put back too.
+    A loss of NaN has passed BatchNorm's running statistics before it is seen, and would stay in
+    them for ever.
 
     Arguments
     ---------
+    modules : torch.nn.ModuleDict
+        The networks.
     patience : int
         So many steps in a row may be left out; one more stops the run.
     """
 
-    def __init__(self, patience):
-        self.patience = patience
-        self.in_a_row = 0
-        self._ids, self._losses = [], []
-        self._modules, self._buffers = (
-            None,
-            [],
-        )  # of the modules, by type: (the buffers, as they were before the step)
+    def __init__(self, modules: torch.nn.ModuleDict, patience: int):
+        self.modules, self.patience, self.in_a_row = modules, patience, 0
+        self._ids: list[str] = []
+        self._losses: list[torch.Tensor] = []
+        self._before: list[torch.Tensor] = []
 
-    def begin(self, utterance_ids, modules):
-        """Before a batch of a step: remember whom it is made of, and the buffers before its first batch."""
-        if self._modules is not modules:
-            self._modules, self._buffers = modules, with_copies(modules.buffers())
-        elif not self._ids:
-            for buffers, before in self._buffers:
-                torch._foreach_copy_(before, buffers)  # a launch for all of them
+    def begin(self, utterance_ids: list[str]) -> None:
+        """Before each batch of a step: note its utterances, and the buffers before the first."""
+        if not self._ids:
+            self._before = [buffer.clone() for buffer in self.modules.buffers()]
         self._ids += utterance_ids
 
-    def see_loss(self, loss):
-        """Keep a batch's loss, a scalar on its device: it may not be finite where its gradient is."""
-        self._losses.append(loss)
+    def see_loss(self, loss: torch.Tensor) -> None:
+        """Note a batch's loss, which may not be finite where its gradient is."""
+        self._losses.append(loss.detach())
 
-    def read(self, gradient_norm):
-        """The gradient's length, a scalar on its device, as a number. The losses come with it: a GPU is waited for once a step."""
-        length, *losses = torch.stack([x.float() for x in (gradient_norm, *self._losses)]).tolist()
-        self._losses = [loss for loss in losses if not math.isfinite(loss)]
-        return length
+    def allows(self, gradient_norm: torch.Tensor, scaler: torch.amp.GradScaler) -> bool:
+        """Whether the step may be made. RecipeError, with the utterances, at the patience's end.
 
-    def allows(self, length, patient=False):
-        """Whether a step along a gradient that long may be made. RecipeError with the utterances when patience is at an end.
-
-        ``patient``: not to be counted, for a gradient scaler that is still looking for its scale.
+        A step that fp16's ``scaler`` loses while it still looks for its scale does not count.
         """
-        ids, losses = self._ids, self._losses
-        self._ids, self._losses = [], []
-        if not losses and math.isfinite(length):
+        ids, self._ids = self._ids, []
+        numbers = torch.stack([x.float() for x in (gradient_norm, *self._losses)])
+        self._losses = []
+        if numbers.isfinite().all():
             self.in_a_row = 0
             return True
-        for buffers, before in self._buffers:
-            torch._foreach_copy_(buffers, before)
-        what = f"loss ({losses[-1]})" if losses else "gradient"
-        logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named(ids))
-        self.in_a_row += not patient
+        for buffer, before in zip(self.modules.buffers(), self._before, strict=True):
+            buffer.copy_(before)
+        what = "gradient" if numbers[1:].isfinite().all() else "loss"
+        named = ", ".join(ids[:SHOWN]) + f" and {len(ids) - SHOWN} more" * (len(ids) > SHOWN)
+        logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named)
+        self.in_a_row += not (scaler.is_enabled() and scaler.get_scale() > 1)
         if self.in_a_row > self.patience:
             raise RecipeError(
-                f"{self.in_a_row} steps in a row were left out (nonfinite_patience: {self.patience}): {what} not finite. "
-                f"Utterances of the last one: {named(ids)}. Listen to them; or give a smaller --lr, --precision=fp32, or "
-                "a larger --nonfinite_patience. The same command goes on from the last checkpoint."
+                f"{self.in_a_row} steps in a row were left out (nonfinite_patience: "
+                f"{self.patience}): {what} not finite. Utterances of the last one: {named}. Listen "
+                "to them; or give a smaller --lr, --precision=fp32, or a larger "
+                "--nonfinite_patience. The same command goes on from the last checkpoint."
             )
         return False
-
-
-def with_copies(buffers):
-    """[(buffers of one type, their copies)]"""
-    by_type = {}
-    for buffer in buffers:
-        by_type.setdefault(buffer.dtype, []).append(buffer)
-    return [(group, [buffer.clone() for buffer in group]) for group in by_type.values()]
-
-
-def named(ids):
-    """The first of many names."""
-    return ", ".join(ids[:SHOWN]) + (f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else "")

@@ -1,9 +1,13 @@
-"""Leave a run in good order when it is asked to stop: SIGTERM (as batch systems send) and Ctrl-C."""
+"""Leave a run in good order when it is asked to stop: SIGTERM, as batch systems send, and Ctrl-C."""
 
 import logging
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+import torch
+from speechbrain.utils.distributed import is_distributed_initialized
 
 logger = logging.getLogger(__name__)
 
@@ -11,25 +15,25 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(BaseException):
-    """The run was asked to stop. Like KeyboardInterrupt it is no Exception: nobody may take it for a failure."""
+    """The run was asked to stop. Like KeyboardInterrupt it is no Exception."""
 
-    def __init__(self, number):
+    def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
         self.exit_code = 128 + number  # as a shell reports it
 
 
 class Stopper:
-    """Turns a signal into ``Stopped``: at once, or where the work that may not be cut in two ends.
+    """Turns a signal into ``Stopped``: at once, or in a training at the end of a step.
 
     A second signal is never put off.
     """
 
     def __init__(self):
-        self.requested = None
-        self._held, self._owner = 0, os.getpid()
+        self.requested = 0  # the signal's number
+        self._held, self._owner, self._group = False, os.getpid(), None
 
     @contextmanager
-    def installed(self):
+    def installed(self) -> Iterator["Stopper"]:
         """Catch the signals inside the block."""
         before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
@@ -39,25 +43,32 @@ class Stopper:
                 signal.signal(number, handler)
 
     @contextmanager
-    def held(self):
-        """Put a signal off: inside the block it is noted, and whoever works there asks ``leave_if_asked``."""
-        self._held += 1
+    def held(self) -> Iterator[None]:
+        """Put a signal off: who works inside the block calls ``leave_if_asked``."""
+        self._held = True
         try:
             yield
         finally:
-            self._held -= 1
+            self._held = False
 
-    def leave_if_asked(self):
+    def leave_if_asked(self) -> None:
         """Raise ``Stopped`` if a signal came."""
-        if self.requested is not None:
+        if self.requested:
             raise Stopped(self.requested)
+
+    def agree(self) -> bool:
+        """Whether a signal came to any rank; all ranks call it at the same step."""
+        if is_distributed_initialized():
+            self._group = self._group or torch.distributed.new_group(backend="gloo")
+            number = torch.tensor(self.requested)
+            torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX, self._group)
+            self.requested = int(number)
+        return bool(self.requested)
 
     def _receive(self, number, _frame):
         if os.getpid() != self._owner:  # a forked data worker: torch expects this of it
             raise KeyboardInterrupt
-        again, self.requested = self.requested is not None, number
+        again, self.requested = bool(self.requested), number
         if again or not self._held:
             raise Stopped(number)
-        logger.warning(
-            "%s: stopping after this step; once more to stop at once", signal.Signals(number).name
-        )
+        logger.warning("%s: stopping after this step; once more to stop at once", Stopped(number))

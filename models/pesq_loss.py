@@ -1,0 +1,51 @@
+"""PESQ as a loss: the audible disturbance of enhanced speech, by a fixed model of the ear.
+
+It is that of ITU-T P.862 without time alignment, made differentiable (Martin-Donas et al. 2018; Kim
+et al. 2019, "End-to-end multi-task denoising for joint SDR and PESQ optimization").
+"""
+
+from functools import lru_cache
+from types import ModuleType
+
+import torch
+
+from corpus.layout import SAMPLE_RATE
+from errors import wanted
+
+FAINTEST = 1e-5  # RMS of full scale; a fainter signal has no level that could be aligned
+SHORTEST = round(0.4 * SAMPLE_RATE)  # samples; the disturbance is summed over 20 frames of 16 ms
+
+
+def package() -> ModuleType:
+    """The module torch_pesq; RecipeError where it is not installed."""
+    otherwise = "leave the loss out with --pesq_weight=null"
+    return wanted("torch-pesq", "pesq_weight: the PESQ loss", otherwise)
+
+
+@lru_cache(maxsize=2)
+def disturbance(device: torch.device) -> torch.nn.Module:
+    """torch-pesq's loss: two waveforms [batch, samples] -> [batch]."""
+    return package().PesqLoss(1.0, sample_rate=SAMPLE_RATE).to(device)
+
+
+def pesq_distance(enhanced_wav: torch.Tensor, clean_wav: torch.Tensor) -> torch.Tensor:
+    """Disturbance, mean over utterances: 0 at identity, about 4.5 for speech drowned in noise.
+
+    Waveforms are [batch, samples]. Padding counts as silence. Utterances that are silent in either
+    are left out. Scalar.
+    """
+    with torch.autocast(enhanced_wav.device.type, enabled=False):
+        missing = max(0, SHORTEST - enhanced_wav.shape[1])
+        enhanced = torch.nn.functional.pad(enhanced_wav.float(), (0, missing))
+        clean = torch.nn.functional.pad(clean_wav.float(), (0, missing))
+        loud = (level(enhanced) > FAINTEST) & (level(clean) > FAINTEST)
+        # A tone in the place of what is silent: the model of the ear divides by the level.
+        tone = torch.arange(enhanced.shape[1], device=enhanced.device).mul(0.3).sin()
+        enhanced, clean = (torch.where(loud.unsqueeze(1), wav, tone) for wav in (enhanced, clean))
+        found = disturbance(enhanced.device)(clean, enhanced).float()
+        return (found * loud).sum() / loud.sum().clamp(min=1)
+
+
+def level(wav: torch.Tensor) -> torch.Tensor:
+    """RMS of each utterance: [batch, samples] -> [batch]."""
+    return wav.detach().square().mean(dim=1).sqrt()

@@ -1,0 +1,62 @@
+"""What is needed to build a saved module again: its class and sizes, in a JSON file.
+
+``<name>.json`` lies in the folder of ``<name>.ckpt``:
+{"class": "models.wide_resnet.WideResnet", "sizes": {"dense": 256, ...}}
+"""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from corpus.files import read_text, write_text
+from errors import RecipeError
+
+
+def arguments(constructor_locals: dict[str, Any]) -> dict[str, Any]:
+    """A constructor's arguments by name, from ``locals()`` at its begin: what ``sizes`` holds."""
+    given = {k: v for k, v in constructor_locals.items() if k not in ("self", "__class__")}
+    return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items()}
+
+
+def write_sizes(module: torch.nn.Module, ckpt_path: str | Path) -> None:
+    """Write a module's class and ``sizes``, nothing for a module without; opens DDP wrappers."""
+    module, path = getattr(module, "module", module), Path(ckpt_path).with_suffix(".json")
+    if hasattr(module, "sizes"):
+        name = f"{type(module).__module__}.{type(module).__qualname__}"
+        write_text(path, json.dumps({"class": name, "sizes": module.sizes}, indent=1) + "\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def build_from(
+    ckpt_path: str | Path | None,
+    otherwise: Callable[..., torch.nn.Module],
+    name: str | None = None,
+    **changes: Any,
+) -> torch.nn.Module:
+    """Build the module that a checkpoint belongs to; its parameters are loaded later.
+
+    ``ckpt_path`` is the .ckpt file, or a folder with ``<name>.ckpt``. Where it has no JSON file,
+    ``otherwise`` builds the module. ``changes`` replace single sizes; None leaves them.
+    """
+    changes = {key: value for key, value in changes.items() if value is not None}
+    path = Path(ckpt_path or "")
+    path = (path / f"{name}.ckpt" if path.is_dir() else path).with_suffix(".json")
+    if ckpt_path is None or not path.is_file():
+        return otherwise(**changes)
+    try:
+        saved = json.loads(read_text(path))
+        module_name, _, class_name = saved["class"].rpartition(".")
+        module_class = getattr(import_module(module_name), class_name)
+        if not issubclass(module_class, torch.nn.Module):
+            raise TypeError(f"{saved['class']} is no torch.nn.Module")
+        return module_class(**{**saved["sizes"], **changes})
+    except (ValueError, KeyError, TypeError, AttributeError, ImportError) as problem:
+        raise RecipeError(
+            f"{path}: no module can be built from this file ({problem}). Give a checkpoint whose "
+            "folder holds the .json file that was written with it, or run its stage again."
+        ) from problem

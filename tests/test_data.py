@@ -1,0 +1,219 @@
+"""What a run reads of its manifests: signals, targets and batches; damaged files are named."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from corpora import RATE, sound
+from torch.utils.data import DataLoader
+
+from corpus.resampling import to_16k
+from errors import RecipeError
+from training.data import (
+    BadSound,
+    BadUtterances,
+    build_dataset,
+    collate,
+    dataio_prep,
+    load_signal,
+)
+from training.tokens import build_tokens
+
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE)
+
+
+def write_set(folder, name="train", count=4, seconds=0.4, text=True):
+    """A manifest and its sounds, each 0.05 s longer than the one before; returns its path."""
+    entries = {}
+    for n in range(count):
+        entry = {"length": seconds + 0.05 * n, "speaker": "p1"}
+        for kind in ("noisy", "clean"):
+            path = folder / f"{name}_{n}_{kind}.wav"
+            soundfile.write(path, sound(f"{name}{n}{kind}", entry["length"]), RATE)
+            entry[f"{kind}_wav"] = f"{{data_root}}/{path.name}"
+        if text:
+            entry |= {"words": "THE CAT", "phones": "DH AH K AE T"}
+        entries[f"{name}/{n}"] = entry
+    (folder / f"{name}.json").write_text(json.dumps(entries))
+    return str(folder / f"{name}.json")
+
+
+def options(folder, **changes):
+    """A stage's settings as far as its data go."""
+    values = dict(data_folder=str(folder), sorting="ascending", debug_utterances=None, seed=1)
+    values |= dict(max_seconds=60, batch_size=2, batch_seconds=None, valid_batch_size=3)
+    values |= {f"{n}_annotation": str(folder / f"{n}.json") for n in ("train", "valid", "test")}
+    return {**values, "num_workers": 0, **changes}
+
+
+# Signals
+
+
+def test_another_rate_is_resampled_as_in_the_preparation_of_data(tmp_path):
+    soundfile.write(tmp_path / "a.wav", NOISE, 48000, subtype="FLOAT")
+    expected = to_16k(NOISE.astype(np.float32), 48000)
+    found = load_signal(str(tmp_path / "a.wav")).numpy()
+    assert found.shape == (-(-RATE // 3),) and np.array_equal(found, expected)
+
+
+def test_channels_are_averaged_and_pieces_make_the_whole(tmp_path):
+    path = str(tmp_path / "a.wav")
+    soundfile.write(path, np.stack([NOISE, -NOISE], axis=1), RATE)
+    assert load_signal(path).abs().max() < 1e-4
+    soundfile.write(path, NOISE, RATE)
+    parts = [load_signal(path, (i, 3)) for i in range(3)]
+    assert torch.equal(torch.cat(parts), load_signal(path))
+
+
+def with_streaming_header(path):
+    """A whole file whose header does not know its length, as programs write it into pipes."""
+    soundfile.write(path, NOISE, RATE)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data")
+    data[4:8] = data[place + 4 : place + 8] = b"\xff" * 4
+    path.write_bytes(data)
+
+
+def test_a_file_with_a_streaming_header_is_whole(tmp_path):
+    with_streaming_header(tmp_path / "a.wav")
+    assert load_signal(str(tmp_path / "a.wav")).shape == (RATE,)
+
+
+def cut_short(path):
+    soundfile.write(path, NOISE, RATE)
+    path.write_bytes(path.read_bytes()[: RATE // 2])
+
+
+HARM = {
+    "not finite": lambda path: soundfile.write(path, [*NOISE, np.inf], RATE, subtype="FLOAT"),
+    "lasts 0.000 s": lambda path: soundfile.write(path, NOISE[:0], RATE),
+    "lasts 0.010 s": lambda path: soundfile.write(path, NOISE[:160], RATE),
+    "lasts 600.000 s": lambda path: soundfile.write(path, np.zeros(600 * 100), 100),
+    "cut short": cut_short,
+    "cannot be read": lambda path: path.write_bytes(b"RIFF but no sound"),
+    "cannot be read as sound": lambda path: path.mkdir(),
+    "cannot be read as": lambda path: None,  # no file
+}
+
+
+@pytest.mark.parametrize("words", HARM)
+def test_each_harm_is_named_with_its_file(tmp_path, words):
+    path = tmp_path / "u1.wav"
+    HARM[words](path)
+    found = load_signal(str(path))
+    assert isinstance(found, BadSound) and str(path) in found and words in found
+
+
+# Datasets
+
+
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_other_processes_load_the_same_batches(tmp_path, context):
+    annotation = write_set(tmp_path)
+    tokens = build_tokens("phones", tmp_path, annotation, 8)
+    dataset = build_dataset(annotation, str(tmp_path), tokens)
+    load = partial(DataLoader, dataset, batch_size=2, collate_fn=partial(collate, multiple=1600))
+    pairs = zip(load(), load(num_workers=1, multiprocessing_context=context), strict=True)
+    for here, there in pairs:
+        assert here.id == there.id and torch.equal(here.noisy_sig.data, there.noisy_sig.data)
+        assert torch.equal(here.tokens.data, there.tokens.data) and there.problems == []
+
+
+def test_long_utterances_are_read_in_pieces(tmp_path):
+    annotation = write_set(tmp_path, seconds=1.0, count=1)
+    whole, parts = (
+        build_dataset(annotation, str(tmp_path), None, piece_seconds=seconds)
+        for seconds in (None, 0.3)
+    )
+    assert parts.data_ids == [f"train/0#{n}" for n in (1, 2, 3, 4)]
+    assert all(entry["length"] == 0.25 for entry in parts.data.values())
+    sounds = [parts[i]["noisy_sig"] for i in range(4)]
+    assert torch.equal(torch.cat(sounds), whole[0]["noisy_sig"])
+
+
+def test_sorting_and_a_limit(tmp_path):
+    build = partial(build_dataset, write_set(tmp_path), str(tmp_path), None)
+    assert build(sorting="descending", limit=2).data_ids == ["train/1", "train/0"]
+    assert build(sorting="random", limit=3).data_ids == ["train/0", "train/1", "train/2"]
+    with pytest.raises(RecipeError, match="'longest' is not one of ascending, descending"):
+        build(sorting="longest")
+
+
+def test_a_run_reads_its_three_sets_without_text_where_nothing_reads_it(tmp_path):
+    for name in ("train", "valid", "test"):
+        write_set(tmp_path, name, text=False)
+    train, valid, test, train_options, valid_options = dataio_prep(options(tmp_path), None)
+    assert not train_options["pin_memory"] and not train_options["shuffle"]
+    batches = list(DataLoader(train, **train_options))
+    assert [batch.id for batch in batches] == [["train/0", "train/1"], ["train/2", "train/3"]]
+    assert batches[0].noisy_sig.data.shape == (2, 8000)  # 0.45 s and padding to 0.1 s
+    sounds, lens = next(iter(DataLoader(valid, **valid_options))).clean_sig
+    assert sounds.shape == (3, RATE // 2) and torch.allclose(lens * 10, torch.tensor([8.0, 9, 10]))
+    assert len(test) == 4
+    assert dataio_prep(options(tmp_path), None, "cuda:0")[3]["pin_memory"]
+    assert dataio_prep(options(tmp_path, sorting="random"), None)[3]["shuffle"]
+
+
+def test_batches_of_so_many_seconds_in_an_order_of_each_epoch(tmp_path):
+    for name in ("train", "valid", "test"):
+        write_set(tmp_path, name, count=9)
+    orders = []
+    for _ in range(2):  # the same for the same seed
+        settings = options(tmp_path, batch_seconds=1.5, debug_utterances=8)
+        sampler = dataio_prep(settings, None)[3]["batch_sampler"]
+        for epoch in (1, 2):
+            sampler.set_epoch(epoch)
+            orders.append(list(sampler))
+    assert orders[:2] == orders[2:] and orders[0] != orders[1]
+    assert sorted(sum(orders[0], [])) == list(range(8))
+    assert any(len(batch) > 1 for batch in orders[0])
+
+
+def test_loader_processes_draw_no_number_of_the_training(tmp_path):
+    for name in ("train", "valid", "test"):
+        write_set(tmp_path, name, count=1)
+    train, _, _, train_options, _ = dataio_prep(options(tmp_path, num_workers=1), None)
+    before = torch.random.get_rng_state()
+    list(DataLoader(train, **train_options))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# Batches
+
+
+def item(name, noisy, clean):
+    return {"id": name, "noisy_sig": noisy, "clean_sig": clean, "words": "A"}
+
+
+def test_a_batch_keeps_the_good_ones():
+    items = [
+        item("a", torch.ones(4), torch.ones(4)),
+        item("b", BadSound("b.wav is bad"), torch.ones(4)),
+        item("c", torch.ones(4), torch.ones(3)),
+    ]
+    batch = collate(items)
+    assert batch.id == ["a"] and batch.problems[0] == "b: b.wav is bad"
+    assert "noisy has 4 samples, clean 3" in batch.problems[1]
+    assert len(collate(items[1:])) == 0 and len(collate(items[1:]).problems) == 2
+
+
+def test_a_batch_padded_to_a_multiple_keeps_its_sound_and_lengths():
+    items = [item(str(n), torch.ones(n), torch.ones(n)) for n in (7, 12)]
+    batch = collate(items, multiple=10)
+    for signals, lens in (batch.noisy_sig, batch.clean_sig):
+        assert signals.shape == (2, 20) and signals.sum(dim=1).tolist() == [7, 12]
+        assert (lens * 20).round().tolist() == [7, 12]
+    assert collate(items).noisy_sig.data.shape == (2, 12)
+
+
+def test_error_stops_and_skip_counts_and_tells_once(caplog):
+    with pytest.raises(RecipeError, match="(?s)b is bad.*on_bad_utterance=skip"):
+        BadUtterances("error").meet(["b is bad"])
+    bad = BadUtterances("skip")
+    assert [bad.meet(["b is bad"]), bad.meet([]), bad.meet(["b is bad"])] == [1, 0, 1]
+    assert caplog.text.count("b is bad") == 1
+    with pytest.raises(RecipeError, match="of nothing else stops"):
+        bad.meet(["b is bad"], may_be_empty=False)

@@ -1,0 +1,70 @@
+"""The frozen enhancer's speech: computed once for each utterance, then read from disk."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+logger = logging.getLogger(__name__)
+
+
+class Cache:
+    """Waveforms by data set and utterance, in a temporary file of ``folder``.
+
+    The system removes the file when the process ends, however that ends. A full disk ends the
+    caching, not the run.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        self.offsets = {}  # (set, id) -> where the samples begin (bytes)
+        self.end, self.full = 0, False
+
+    def recall(
+        self,
+        set_name: str,
+        ids: list[str],
+        signals: torch.Tensor,
+        lens: torch.Tensor,
+        compute: Callable[[torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """``compute`` ([1, samples] -> [1, samples]) of each signal, as [batch, samples].
+
+        Each signal is computed alone, as it would be used: padding, which ``lens`` [batch]
+        (relative) tells, would reach the means of squeeze-and-excitation.
+        """
+        outputs = torch.zeros_like(signals)
+        counts = (lens * signals.shape[1]).round().long().tolist()
+        for output, utt_id, signal, count in zip(outputs, ids, signals, counts, strict=True):
+            key = (set_name, utt_id)
+            if key in self.offsets:
+                output[:count] = self._read(self.offsets[key], count).to(output)
+                continue
+            with torch.no_grad():
+                output[:count] = compute(signal[None, :count])[0]
+            if not self.full:
+                self._write(key, output[:count].cpu().numpy())
+        return outputs
+
+    def _read(self, offset: int, count: int) -> torch.Tensor:
+        self.file.seek(offset)
+        samples = np.empty(count, dtype=np.float32)
+        self.file.readinto(samples)
+        return torch.from_numpy(samples)
+
+    def _write(self, key: tuple[str, str], samples: np.ndarray) -> None:
+        written, problem = 0, "no room"
+        try:
+            self.file.seek(self.end)
+            written = self.file.write(samples)
+        except OSError as error:
+            problem = error
+        if written < samples.nbytes:
+            self.full = True
+            logger.warning("From now on enhanced speech is not cached on disk: %s", problem)
+        else:
+            self.offsets[key] = self.end
+            self.end += written

@@ -1,0 +1,139 @@
+"""A run before its first step and after its last: settings, its folder, its exit code."""
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import speechbrain as sb
+import torch
+from filelock import FileLock, Timeout
+from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.run_opts import RunOptions
+
+from corpus.manifests import prepare
+from corpus.mini import synthesize_mini_corpus
+from errors import RecipeError
+from training import ranks, report
+from training.checks import check_stage, check_typed
+from training.needs import reads_text
+from training.settings import as_yaml, build, read_settings
+from training.stopping import Stopped, Stopper
+from training.tokens import Tokens, build_tokens
+
+logger = logging.getLogger(__name__)
+
+MINI_CORPUS = "mini_corpus"  # made on first use, where no data folder is given
+PATIENCE = 10  # s; the data workers of a killed run hold its lock until they notice
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, dict[str, Any]]]:
+    """Command line -> hparams, run options, and what SpeechBrain's experiment folder records.
+
+    Settings are checked before anything is written; the run has its folder to itself.
+    """
+    settings = read_settings(arguments)
+    if settings.preset == "mini" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # small networks: waiting threads cost more than they bring
+    run_opts = ranks.start(settings.run_opts)
+    hparams = build(settings.file, settings.overrides)
+    check_typed(hparams, settings.typed)
+    check_stage(hparams)
+    with alone_in(hparams["output_folder"]) if if_main_process() else nullcontext():
+        record = {
+            "experiment_directory": hparams["output_folder"],
+            "hyperparams_to_save": settings.file,
+            "overrides": as_yaml(settings.overrides),
+            "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
+        }
+        report.quieten()
+        yield hparams, run_opts, record
+    ranks.finish()
+
+
+@contextmanager
+def alone_in(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's lock; RecipeError when another run has it. It ends with the process."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(Path(folder) / "run.lock")
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise RecipeError(
+            f"output_folder: another run is at work in {folder}. Wait for it, stop it, or give "
+            "this one its own --output_folder or --seed."
+        ) from None
+    except OSError as problem:
+        raise RecipeError(
+            f"output_folder: {folder} cannot be made or written: {problem.strerror}. Give another."
+        ) from problem
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def prepare_data(hparams: dict[str, Any]) -> None:
+    """Manifests of the data folder; where none is given, of the mini corpus, made on first use."""
+    if hparams["skip_prep"]:
+        return
+    if hparams["data_folder"] is None:
+        hparams["data_folder"] = MINI_CORPUS
+        run_on_main(synthesize_mini_corpus, args=[MINI_CORPUS])
+    folder = Path(hparams["train_annotation"]).parent
+    keys = ("valid_speakers", "extra_lexicon", "max_seconds", "on_bad_utterance")
+    options = {key: hparams[key] for key in keys}
+    options["needs_text"] = reads_text(hparams)
+    run_on_main(prepare, args=[hparams["data_folder"], folder], kwargs=options)
+
+
+def load_parameters(hparams: dict[str, Any]) -> Tokens | None:
+    """Put the parameters of earlier stages into the modules; returns the recognizer's tokens."""
+    tokens = None
+    if hparams.get("recognizer"):
+        tokens = hparams["recognizer"].install(hparams)
+    if tokens is None and reads_text(hparams):
+        folder = Path(hparams["output_folder"]) / "tokens"
+        of_stage = [hparams["targets"], folder, hparams["train_annotation"]]
+        run_on_main(build_tokens, args=[*of_stage, hparams["output_neurons"]])
+        tokens = build_tokens(*of_stage, hparams["output_neurons"])
+    for name, source in hparams["loads"].items():
+        source.load(name, hparams["modules"][name])
+    return tokens
+
+
+def compile_in_place(brain: sb.Brain) -> None:
+    """SpeechBrain's ``--compile``, but parameters keep their names."""
+    names = brain.compile_module_keys or (list(brain.modules) if brain.compile else [])
+    for name in names:
+        if name not in brain.modules:
+            known = ", ".join(brain.modules)
+            raise RecipeError(f"--compile_module_keys: {name!r} is not one of {known}.")
+        dynamic = brain.compile_using_dynamic_shape_tracing
+        brain.modules[name].compile(mode=brain.compile_mode, dynamic=dynamic)
+
+
+def exit_code(run: Callable[[list[str], Stopper], None], arguments: list[str]) -> int:
+    """0; 2 after an error that the user can mend; 143 or 130 after SIGTERM or Ctrl-C."""
+    stopper = Stopper()
+    try:
+        with stopper.installed():
+            run(arguments, stopper)
+    except RecipeError as problem:
+        print(f"train.py: {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.errno not in NO_ROOM:
+            raise
+        print(f"train.py: {problem}. Make room; the same command goes on.", file=sys.stderr)
+        return 2
+    except Stopped as stop:
+        print(f"train.py: stopped by {stop}. The same command goes on from there.", file=sys.stderr)
+        return stop.exit_code
+    return 0
