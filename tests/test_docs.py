@@ -163,7 +163,7 @@ def test_the_default_preset_is_the_one_in_the_docs(monkeypatch):
     monkeypatch.chdir(ROOT)
     lines = text(ROOT / "docs" / "configuration.md").splitlines()
     for options, said in (([], "without"), (["--data_folder=Voicebank"], "with")):
-        preset = read([f"hparams/{STAGES[1]}.yaml", *options])[2]["preset"]
+        preset = read([f"hparams/{STAGES[1]}.yaml", *options]).preset
         (row,) = [line for line in lines if line.startswith(f"| `{preset}` |")]
         assert row.endswith(f"{said} `--data_folder` |")
 
