@@ -3,14 +3,14 @@
 import ast
 import re
 import shlex
-import subprocess
-import sys
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
+import data_prep
+import results
 from errors import RecipeError
+from inference import enhance, score, transcribe
 from training.settings import read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +27,13 @@ PAGES = [  # in docs/
 DOCS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGES)]
 STAGES = ("pretrain_perceptual", "enhance_mimic", "robust_asr")
 WORDS = 900  # at most, on each page
+PARSERS = {
+    "data_prep.py": data_prep._parser,
+    "enhance.py": enhance.parser,
+    "results.py": results.parser,
+    "score.py": score.parser,
+    "transcribe.py": transcribe.parser,
+}
 MADE_BY_A_RUN = {"hyperparams.yaml"}
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"results", "mini_corpus"}
 NOT_IN_DOCS = {
@@ -78,15 +85,6 @@ def trainings():
         for page, words in commands()
         if "train.py" in words
     ]
-
-
-@lru_cache
-def help_of(*command):
-    """What a command prints with --help."""
-    run = [sys.executable, *command, "--help"]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_there_are_eight_pages_and_no_others():
@@ -177,16 +175,14 @@ def is_read(stage, options):
     return True
 
 
-@pytest.mark.slow
-def test_every_option_of_the_other_commands_exists():
+def test_every_other_command_in_the_docs_is_understood():
     for page, words in commands():
-        script = [word for word in words if word.endswith(".py")][:1]
-        if not script or script == ["train.py"]:
-            continue
-        rest = words[words.index(script[0]) + 1 :]
-        command = script + (rest[:1] if script == ["data_prep.py"] and rest[0] != "--help" else [])
-        for option in (word.split("=")[0] for word in rest if word.startswith("--")):
-            assert option in help_of(*command), f"{page}: {shlex.join(words)}"
+        script = words[1] if words[0] == "python" else ""
+        if script in PARSERS and "--help" not in words:
+            try:
+                PARSERS[script]().parse_args(words[2:])
+            except SystemExit:
+                pytest.fail(f"{page}: {shlex.join(words)}")
 
 
 def test_each_row_has_its_folder_and_reads_what_a_row_before_it_makes():
