@@ -14,7 +14,6 @@ from corpus.voicebank import BASE_URL, download, resample_corpus
 from errors import RecipeError, listed
 
 MIX = MixSettings()
-DATA = ("data_folder", {"required": True, "type": typed_path, "metavar": "DIR"})
 SEVERAL = {"nargs": "+", "metavar": "NAME"}
 SET = {"type": int, "choices": tuple(TRAIN)}
 
@@ -65,12 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--speech", required=True, type=typed_path, metavar="DIR", help=LAYOUTS)
     add("--noise", required=True, type=typed_path, metavar="DIR", help="a sub-folder for each kind")
     for name, text in MIX_NAMES.items():
-        add(
-            f"--{name}",
-            **SEVERAL,
-            default=getattr(MIX, name),
-            help=f"{text} (default: %(default)s)",
-        )
+        text += " (default: %(default)s)"
+        add(f"--{name}", **SEVERAL, default=getattr(MIX, name), help=text)
     for name in ("snrs_train", "snrs_test"):
         text = "signal-to-noise ratios to draw from (default: %(default)s)"
         add(f"--{name}", nargs="+", type=float, default=getattr(MIX, name), metavar="DB", help=text)
@@ -90,13 +85,14 @@ MIX_NAMES = {
     "valid_speakers": "speakers for validation, by name, or a fraction of those left by the test",
     "test_speakers": "speakers for the test, by name, or a fraction",
     "test_noises": "noise kinds for the test alone, by name, or a fraction",
-    "only": "take only speech whose path or speaker fits one of these patterns",
     "without": "leave out speech whose path or speaker fits one of these patterns",
 }
 
 
 def _download(options):
     folder = options.data_folder
+    if not options.base_url.startswith(("http://", "https://")):
+        raise RecipeError(f"--base_url {options.base_url}: accepted are http:// and https://")
     if not download(folder, options.base_url, options.speakers):
         print("The log files could not be fetched: manifests will lack noise and SNR.")
     _, problems = resample_corpus(folder)
@@ -118,11 +114,10 @@ def _mini(options):
 
 
 def _mix(options):
-    listed_names = {name: tuple(names(getattr(options, name))) for name in MIX_NAMES}
     settings = MixSettings(
-        **listed_names,
-        snrs_train=tuple(options.snrs_train),
-        snrs_test=tuple(options.snrs_test),
+        tuple(options.snrs_train),
+        tuple(options.snrs_test),
+        **{name: tuple(names(getattr(options, name))) for name in MIX_NAMES},
         seed=options.seed,
     )
     split = mix_corpus(options.speech, options.noise, options.data_folder, settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from corpus.files import whole, write_text  # noqa: F401
+from corpus.files import whole
 from errors import RecipeError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".w64", ".au")
@@ -22,11 +22,11 @@ def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarra
     """
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
-            if start:
+            if start and file.seekable():  # GSM is not
                 file.seek(start)
-            # Some codecs, such as GSM, cannot seek and are read by their length only.
-            wanted = file.frames if samples < 0 else samples
-            signal = file.read(wanted, dtype="float32", always_2d=True)
+                start = 0
+            wanted = file.frames if samples < 0 else start + samples
+            signal = file.read(wanted, dtype="float32", always_2d=True)[start:]
             return np.ascontiguousarray(signal.mean(axis=1)), file.samplerate
     except (soundfile.LibsndfileError, OSError) as problem:
         reason = str(problem).partition(": ")[2] or problem

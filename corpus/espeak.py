@@ -1,106 +1,104 @@
-"""The espeak-ng speech synthesizer, called in-process through its C library."""
+"""The espeak-ng speech synthesizer, called through its C library: sound, and phonemes of words."""
 
 import ctypes
-import shutil
+import re
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from errors import RecipeError
+from errors import RecipeError, wanted
 
 RATE = 22050  # Hz, of what espeak-ng makes
 SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, within the call
 DO_NOT_EXIT = 0x8000  # espeak_Initialize: report a failure instead of ending the process
+LONGEST_PATH = 140  # bytes; espeak-ng cuts longer ones
 UTF8 = 1
 WORDS_PER_MINUTE = 1  # espeak_PARAMETER number
+IPA = 2 | ord("_") << 8  # phonemes in IPA, with an underscore between them
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
 
 
-def prepare_data(folder, variants):
-    """Lay out in ``folder`` espeak-ng's data plus our own voice ``variants`` (name -> file text).
+def package_folder() -> Path:
+    """The folder that holds espeak-ng's own data, ``espeak-ng-data``."""
+    return Path(_loader().get_data_path()).parent
 
-    The engine accepts voices of one data folder only, so the packaged one is linked into ours, not written to.
+
+def _loader():
+    """The pip package that holds the C library and its data."""
+    return wanted(
+        "espeakng-loader",
+        "Speaking the mini corpus, and pronouncing words that the dictionary lacks,",
+        "add these words with --extra_lexicon",
+    )
+
+
+def prepare_data(folder: str | Path, variants: dict[str, str]) -> Path:
+    """Lay out in ``folder`` espeak-ng's data and our own voice ``variants`` (name -> file text).
+
+    The engine takes voices of one data folder only, so links to the packaged files are made here.
     """
     data = Path(folder) / "espeak-ng-data"
-    data.mkdir(parents=True)
-    for entry in Path(_package().get_data_path()).iterdir():
-        if entry.name != "voices":
-            _link(entry, data / entry.name)
     own = data / "voices" / "!v"
     own.mkdir(parents=True)
+    for entry in (package_folder() / data.name).iterdir():
+        if entry.name != "voices":
+            (data / entry.name).symlink_to(entry)
     for name, text in variants.items():
         (own / name).write_text(text, encoding="ascii")
     return Path(folder)
 
 
-def _link(source, target):
-    """Symbolic link, or a copy where the system forbids links."""
-    try:
-        target.symlink_to(source, target_is_directory=source.is_dir())
-    except OSError:
-        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-
-
 @lru_cache(maxsize=1)
-def engine(folder):
-    """This process's engine on the data of ``prepare_data``; one at a time, as the C library is one global state."""
+def engine(folder: Path) -> "Engine":
+    """This process's engine on a data folder; one at a time, as the library is one global state."""
     return Engine(folder)
 
 
 class Engine:
-    """Speaks text with a voice ``language+variant``. Neither thread-safe nor to be had twice in one process."""
+    """Speaks text with a voice such as ``en-us`` or ``en-us+variant``. Not thread-safe."""
 
-    def __init__(self, folder):
-        self._library = ctypes.CDLL(_package().get_library_path())
-        rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, str(folder).encode(), DO_NOT_EXIT)
-        if rate != RATE:
+    def __init__(self, folder: Path):
+        self._library = ctypes.CDLL(_loader().get_library_path())
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        path, start = str(folder).encode(), self._library.espeak_Initialize
+        if len(path) > LONGEST_PATH or start(SYNCHRONOUS, 0, path, DO_NOT_EXIT) != RATE:
             raise RecipeError(
-                f"espeak-ng did not start on {folder}: it answered {rate}, expected {RATE} (Hz). "
-                "Its folder names must be shorter than 150 characters: set TMPDIR to a short one; "
-                "or reinstall with: pip install --force-reinstall espeakng-loader"
+                f"espeak-ng does not start on {folder}. The path must have at most {LONGEST_PATH} "
+                "characters: set TMPDIR to a short one, or install espeakng-loader at a short one."
             )
         self._pieces = []
-        self._callback = _Callback(
-            self._collect
-        )  # kept: the library holds only a bare pointer to it
+        self._callback = _Callback(self._collect)  # kept: the library has only its bare pointer
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def say(self, voice, text, speed):
-        """Speak ``text`` at ``speed`` words per minute: float32 ``[samples]`` at ``RATE``, within -1..1."""
+    def say(self, voice: str, text: str, speed: float) -> np.ndarray:
+        """Speak ``text`` at ``speed`` words a minute: float32 ``[samples]`` at ``RATE``, -1..1."""
         self._pieces.clear()
-        self._check(self._library.espeak_SetVoiceByName(voice.encode()), f"voice {voice!r}")
-        self._check(
-            self._library.espeak_SetParameter(WORDS_PER_MINUTE, int(speed), 0), f"speed {speed}"
-        )
-        encoded = text.encode("utf-8") + b"\0"
-        self._check(
-            self._library.espeak_Synth(encoded, len(encoded), 0, 0, 0, UTF8, None, None),
-            f"text {text!r}",
-        )
+        encoded = text.encode() + b"\0"
+        self._ask("SetVoiceByName", voice.encode())
+        self._ask("SetParameter", WORDS_PER_MINUTE, int(speed), 0)
+        self._ask("Synth", encoded, len(encoded), 0, 0, 0, UTF8, None, None)
         if not self._pieces:
             raise RecipeError(f"espeak-ng said nothing for {text!r} with voice {voice!r}.")
         return np.concatenate(self._pieces).astype(np.float32) / 32768
+
+    def phonemes(self, voice: str, text: str) -> list[str]:
+        """The phonemes of ``text`` in IPA, without stress."""
+        self._ask("SetVoiceByName", voice.encode())
+        rest, found = ctypes.c_char_p(text.encode()), ""
+        while rest.value is not None:  # one clause at a time
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(rest), UTF8, IPA)
+            found += clause.decode() + "_"
+        return [phoneme for phoneme in re.split("[_ ˈˌ]", found) if phoneme]
 
     def _collect(self, samples, count, _events):
         if samples and count > 0:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0  # go on
 
-    @staticmethod
-    def _check(status, what):
+    def _ask(self, function, *arguments):
+        status = getattr(self._library, f"espeak_{function}")(*arguments)
         if status != 0:
-            raise RecipeError(f"espeak-ng refused {what} (status {status}).")
-
-
-def _package():
-    """The pip package that holds the C library and its data."""
-    try:
-        import espeakng_loader
-    except ImportError as problem:
-        raise RecipeError(
-            "The mini corpus is spoken by espeak-ng, which is missing. Install it with: pip install espeakng-loader"
-        ) from problem
-    return espeakng_loader
+            raise RecipeError(f"espeak-ng refused {function} {arguments} (status {status}).")

@@ -1,14 +1,12 @@
 """The folders of VoiceBank-DEMAND (Edinburgh DataShare 10283/2791), and the utterances in them."""
 
-import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpus.audio import SUFFIXES
 from corpus.files import find_files
 from errors import RecipeError
-
-logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16000  # Hz, of all that is trained, enhanced and recognized
 MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
@@ -54,18 +52,29 @@ def at_16k(folder: str) -> str:
     return f"{folder}_16k"
 
 
-def train_part(data_folder: Path, speakers: int | None = None) -> Part:
-    """The training set of 28 or 56 speakers; by default the one that is there, 28 before 56."""
-    if speakers:
-        return TRAIN[speakers]
-    there = [
-        count
-        for count, part in TRAIN.items()
-        if any((data_folder / name).is_dir() for name in (part.clean, at_16k(part.clean)))
-    ]
-    if len(there) > 1:
-        logger.warning("%s holds two training sets; the one of 28 speakers is used", data_folder)
-    return TRAIN[there[0] if there else 28]
+def find_utterances(
+    data_folder: Path, parts: Iterable[Part], needs_text: bool
+) -> dict[str, list[Utterance]]:
+    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty.
+
+    A text without sound is no utterance: the archives hold texts of more speakers than sound.
+    """
+    utterances, missing = {}, []
+    for part in parts:
+        clean, noisy = (_find(data_folder, name, SUFFIXES) for name in (part.clean, part.noisy))
+        text = _find(data_folder, part.text, (".txt",)) if needs_text else {}
+        needed = {part.clean: clean, part.noisy: noisy} | ({part.text: text} if needs_text else {})
+        missing += [name for name, files in needed.items() if not files]
+        names = sorted(clean.keys() | noisy.keys())
+        utterances[part.name] = [
+            Utterance(n, clean.get(n), noisy.get(n), text.get(n)) for n in names
+        ]
+    if missing:
+        raise RecipeError(
+            f"{data_folder} lacks {', '.join(missing)}, also with {at_16k('')}, or nothing is in "
+            "them. Get a corpus by data_prep.py download, mini or mix; see data_prep.py --help."
+        )
+    return utterances
 
 
 def find_log(data_folder: Path, part: Part) -> Path | None:
@@ -76,46 +85,20 @@ def find_log(data_folder: Path, part: Part) -> Path | None:
     return None
 
 
-def find_utterances(
-    data_folder: Path, part: Part, needs_text: bool = True
-) -> tuple[list[Utterance], list[str]]:
-    """The utterances of a part, sorted by name, and the folders that are missing or empty.
-
-    A text without sound is no utterance: the archives hold texts of more speakers than sound.
-    """
-    clean, noisy = (_find_sounds(data_folder, name) for name in (part.clean, part.noisy))
-    texts = by_stem(_files(data_folder / part.text, (".txt",))) if needs_text else {}
-    missing = [
-        f"no sound files in {at_16k(name)} (or {name}, if at {SAMPLE_RATE} Hz)"
-        for name, files in ((part.clean, clean), (part.noisy, noisy))
-        if not files
-    ]
-    if needs_text and not texts:
-        missing.append(f"no texts in {part.text}")
-    names = sorted(clean.keys() | noisy.keys())
-    return [Utterance(n, clean.get(n), noisy.get(n), texts.get(n)) for n in names], missing
-
-
-def by_stem(files: list[Path]) -> dict[str, Path]:
+def by_stem(files: Iterable[Path]) -> dict[str, Path]:
     """Files by their names without suffix; RecipeError where two have the same."""
     found = {}
     for path in files:
         if path.stem in found:
-            raise RecipeError(
-                f"{found[path.stem]} and {path} have the same name. Remove one of them; "
-                "in this layout the name of a file is the name of the utterance."
-            )
+            raise RecipeError(f"{found[path.stem]} and {path} have one name. Remove one of them.")
         found[path.stem] = path
     return found
 
 
-def _find_sounds(data_folder: Path, name: str) -> dict[str, Path]:
-    """Sounds of the 16 kHz version of a folder, or of the folder itself where that has none."""
-    for candidate in (data_folder / at_16k(name), data_folder / name):
-        if files := _files(candidate, SUFFIXES):
+def _find(data_folder: Path, name: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Files of the 16 kHz version of a folder, or of the folder itself where that has none."""
+    for folder in (data_folder / at_16k(name), data_folder / name):
+        files = find_files(folder, suffixes) if folder.is_dir() else ()
+        if files:
             return by_stem(files)
     return {}
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    return find_files(folder, suffixes) if folder.is_dir() else []

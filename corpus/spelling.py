@@ -1,74 +1,106 @@
 """Transcripts in one spelling: upper case, A to Z and apostrophes, numbers written out.
 
-``words_of`` gives the tokens of a sentence. A hyphenated word stays one token, because dictionaries hold
-some of them whole (``X-RAY``); the words of a manifest have a space there (see ``as_words``).
+A hyphenated word stays one token, because dictionaries hold some of them whole (``X-RAY``). A sign
+or letter without a reading here stays as it is: the lexicon then reports it as unknown.
 """
 
 import re
 import unicodedata
 
-UNITS = (
-    "ZERO ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE TEN ELEVEN TWELVE THIRTEEN FOURTEEN FIFTEEN SIXTEEN"
-    " SEVENTEEN EIGHTEEN NINETEEN"
-).split()
-TENS = "- - TWENTY THIRTY FORTY FIFTY SIXTY SEVENTY EIGHTY NINETY".split()
-SYMBOLS = {"&": " AND ", "%": " PERCENT ", "+": " PLUS ", "@": " AT "}
-DOTTED = re.compile(r"\b(?:[A-Z]\.){2,}")  # U.S., E.G.
-THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-DECIMAL = re.compile(r"(\d+)\.(\d+)")
+from num2words import num2words
+
+READINGS = {
+    **dict.fromkeys("’‘‛ʼʻ′`´", "'"),
+    **dict.fromkeys("\u2010\u2011", "-"),
+    **dict.fromkeys("–—―", " "),
+    **dict.fromkeys("™®©", ""),
+    **{"&": " AND ", "%": " PERCENT ", "+": " PLUS ", "@": " AT ", "°": " DEGREES ", "№": "No. "},
+    **{"Æ": "AE", "æ": "AE", "Œ": "OE", "œ": "OE", "Ø": "O", "ø": "O", "Ł": "L", "ł": "L"},
+    **{"Đ": "D", "đ": "D", "Ð": "D", "ð": "D", "Þ": "TH", "þ": "TH"},
+}
+SPOKEN_PUNCTUATION = "#§‰"  # the rest is silent
+OTHER_VALUE = re.compile("<(super|sub|fraction|circle|square)>")  # m² is not M TWO
+MONEY = {"$": "DOLLAR", "£": "POUND", "€": "EURO"}
+
+WHOLE = r"\d{1,3}(?:,\d{3}){1,4}(?!,?\d)|\d+"
+AMOUNT = re.compile(
+    rf"([$£€]) ?({WHOLE})(?:\.(\d\d)\b|(\.\d+)?([ -](?:HUNDRED|THOUSAND|[MBT]R?ILLION))?\b)"
+)
+RANKED = re.compile(r"\b(\d{1,3}(?:,\d{3})+|\d{1,15})(ST|ND|RD|TH|'?S)\b")  # 1ST, 1990S
 LETTER_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
-TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+NUMBER = re.compile(rf"({WHOLE})(?:\.(\d+))?|(?<![\w.])\.(\d+)")
+TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")
 
 
-def words_of(sentence):
-    """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> ``["IT'S", "FIVE", "O'CLOCK"]``.
+def words_of(sentence: str) -> list[str]:
+    """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> IT'S, FIVE, O'CLOCK.
 
-    Punctuation goes, apostrophes and hyphens inside words stay, accents are dropped, dotted abbreviations
-    become letters (``U.S.`` -> ``U S``), and numbers are written out (``A9`` -> ``A NINE``).
+    Punctuation goes, apostrophes and hyphens inside words stay, accents are dropped, dotted
+    abbreviations become letters (``U.S.`` -> U, S), numbers are written out (``A9`` -> A, NINE).
     """
-    text = _plain(sentence)
-    text = DOTTED.sub(lambda found: found.group().replace(".", " "), text)
-    text = THOUSANDS.sub("", text)
-    text = DECIMAL.sub(lambda found: f"{found[1]} POINT {' '.join(found[2])}", text)
-    text = LETTER_DIGIT.sub(" ", text)
-    return [word for token in TOKEN.findall(text) for word in _written_out(token)]
+    text = re.sub(r"\bN[oO]\. ?(?=\d)", "NUMBER ", _plain(sentence)).upper()
+    text = re.sub(r"\b(?:[A-Z]\.){2,}", lambda found: found[0].replace(".", " "), text)
+    text = re.sub(r"(?<=\d)/(?=\d)", " \u2044 ", text)  # 1/2: a half, or the first of February?
+    text = re.sub(r"(?<![^\s(])[-\u2212](?=\d)", " MINUS ", text.replace("--", " "))
+    text = re.sub(r"\b(\d\d?):00\b", r"\1 O'CLOCK", text)
+    text = RANKED.sub(_ranked, AMOUNT.sub(_amount, text))
+    text = NUMBER.sub(_number, LETTER_DIGIT.sub(" ", text))
+    return [token for token in TOKEN.findall(text) if not _is_silent(token)]
 
 
-def as_words(tokens):
-    """Join tokens to the text of a manifest, hyphens as spaces: ``["X-RAY", "ROOM"]`` -> ``"X RAY ROOM"``."""
+def as_words(tokens: list[str]) -> str:
+    """Join tokens to the text of a manifest, hyphens as spaces: X-RAY, ROOM -> ``"X RAY ROOM"``."""
     return " ".join(tokens).replace("-", " ")
 
 
-def number_in_words(number):
-    """``1999`` -> ``["ONE", "THOUSAND", "NINE", "HUNDRED", "AND", "NINETY", "NINE"]``, for 0 to 999,999."""
-    if number < 20:
-        return [UNITS[number]]
-    if number < 100:
-        return [TENS[number // 10]] + (number_in_words(number % 10) if number % 10 else [])
-    size, name, joint = (100, "HUNDRED", ["AND"]) if number < 1000 else (1000, "THOUSAND", [])
-    rest = joint + number_in_words(number % size) if number % size else []
-    return number_in_words(number // size) + [name] + rest
+def number_in_words(digits: str, to: str = "cardinal") -> str:
+    """``"21"`` -> ``"TWENTY ONE"``; ``to``: a kind of num2words, such as ordinal.
+
+    Four digits are read as a year; long and zero-led numbers digit by digit, as of telephones.
+    """
+    plain = digits.isdecimal()
+    if plain and to == "cardinal" and (len(digits) > 6 or digits[:-1].startswith("0")):
+        return " ".join(number_in_words(digit) for digit in digits)
+    number = int(digits.replace(",", ""))
+    if plain and to == "cardinal" and (1100 <= number < 2000 or 2010 <= number < 2100):
+        to = "year"
+    return re.sub("[-,]", " ", num2words(number, to=to)).upper()
 
 
 def _plain(sentence):
-    text = sentence.replace("\u2019", "'").replace("\u2018", "'")
-    text = text.replace("\u2013", " ").replace("\u2014", " ").replace("--", " ")
-    for symbol, word in SYMBOLS.items():
-        text = text.replace(symbol, word)
-    letters = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in letters if not unicodedata.combining(letter)).upper()
+    """Read signs as words; bring letters to A to Z without accents, ligatures, invisible marks."""
+    text = ""
+    for sign in "".join(READINGS.get(sign, sign) for sign in sentence):
+        same = OTHER_VALUE.match(unicodedata.decomposition(sign))
+        text += sign if same else unicodedata.normalize("NFKD", sign)
+    return "".join(sign for sign in text if unicodedata.category(sign) not in ("Mn", "Me", "Cf"))
 
 
-def _written_out(token):
-    """Write out the numbers of a token; long or zero-led ones digit by digit, as a telephone number is read."""
-    if not any(part.isdigit() for part in token.split("-")):
-        return [token]
-    return [word for part in token.split("-") for word in _number_or_word(part)]
+def _amount(found):
+    """$5.50 -> 5 DOLLARS 50; $3.5 MILLION -> 3.5 MILLION DOLLARS."""
+    sign, whole, cents, fraction, scale = found.groups(default="")
+    plural = "" if whole + fraction + scale == "1" else "S"
+    cents = "" if cents == "00" else cents
+    return f"{whole}{fraction}{scale} {MONEY[sign]}{plural} {cents} "
 
 
-def _number_or_word(part):
-    if not part.isdecimal():
-        return [part]
-    if len(part) > 6 or (len(part) > 1 and part.startswith("0")):
-        return [UNITS[int(digit)] for digit in part]
-    return number_in_words(int(part))
+def _ranked(found):
+    """1ST -> FIRST, 1990S -> NINETEEN NINETIES."""
+    digits, ending = found.groups()
+    if ending in ("ST", "ND", "RD", "TH"):
+        return number_in_words(digits, to="ordinal")
+    words = number_in_words(digits)
+    if words.endswith("Y"):
+        return words[:-1] + "IES"
+    return words + ("ES" if words.endswith("X") else "S")
+
+
+def _number(found):
+    whole, *fractions = found.groups(default="")
+    fraction = "".join(fractions)
+    point = f" POINT {' '.join(map(number_in_words, fraction))}" if fraction else ""
+    return f" {number_in_words(whole) if whole else ''}{point} "
+
+
+def _is_silent(token):
+    return unicodedata.category(token[0])[0] == "P" and token not in SPOKEN_PUNCTUATION

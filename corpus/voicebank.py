@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
@@ -61,17 +61,22 @@ def fetch(url: str, target: Path, attempts: int = 6, pause: float = 1.0) -> Path
     Bytes gather in ``<target>.part``. After a failure it waits ``pause`` s, then twice as long
     each time; an attempt that brought bytes starts the count again.
     """
-    part = target.with_name(target.name + ".part")
+    part = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     failures = 0
     while not target.exists():
-        before = _size(part)
+        start = _size(part)
         try:
-            _receive(url, part)
+            request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+            with urlopen(request, timeout=TIMEOUT) as response:
+                _receive(response, part, start)
             os.replace(part, target)
         except LOST_CONNECTION as problem:
-            failures = 1 if _size(part) > before else failures + 1
-            if failures >= attempts or getattr(problem, "code", None) in FINAL:
+            code = getattr(problem, "code", None)
+            if code == 416:  # nothing is left to send, or the bytes are of something else
+                part.unlink()
+            failures = 1 if _size(part) > start else failures + 1
+            if failures >= attempts or code in FINAL:
                 raise RecipeError(
                     f"Cannot download {url}: {problem} (after {failures} attempt(s)). Check the "
                     "network and --base_url; the same command goes on where it stopped."
@@ -80,34 +85,16 @@ def fetch(url: str, target: Path, attempts: int = 6, pause: float = 1.0) -> Path
     return target
 
 
-def _receive(url: str, part: Path) -> None:
-    """Append what is missing to ``part``; ConnectionError if less comes than was announced."""
-    start = _size(part)
-    request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    try:
-        response = urlopen(request, timeout=TIMEOUT)
-    except HTTPError as problem:
-        if problem.code == 416 and problem.headers.get("Content-Range") == f"bytes */{start}":
-            return  # it was whole
-        if problem.code == 416:  # longer than the file: it is of something else
-            part.unlink()
-        raise
-    with response:
-        if response.status != 206:
-            start = 0
-        elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            raise ConnectionError("the server sent other bytes than were asked for")
-        length = response.headers.get("Content-Length")
-        total = start + int(length) if length else None
-        with (
-            open(part, "ab" if start else "wb") as file,
-            tqdm(
-                initial=start, total=total, unit="B", unit_scale=True, desc=part.stem, disable=None
-            ) as bar,
-        ):
-            while chunk := response.read(CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
+def _receive(response, part: Path, start: int) -> None:
+    """Append an answer to ``part``; ConnectionError if less comes than was announced."""
+    start = start if response.status == 206 else 0  # else the server sends the whole file
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    bar = tqdm(initial=start, total=total, unit="B", unit_scale=True, desc=part.stem, disable=None)
+    with open(part, "ab" if start else "wb") as file, bar:
+        while chunk := response.read(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
     if total not in (None, _size(part)):
         raise ConnectionError(f"{_size(part)} of {total} bytes came")
 
@@ -173,10 +160,7 @@ def resample_corpus(data_folder: Path) -> tuple[int, list[str]]:
     }
     if not any(sounds.values()):
         names = ", ".join(folder.name for folder in folders)
-        raise RecipeError(
-            f"There is nothing to resample in {data_folder}: none of the folders {names} is there "
-            f"with sound files ({', '.join(SUFFIXES)}). Name the folder that holds them."
-        )
+        raise RecipeError(f"{data_folder}: nothing to resample, no sound files in any of {names}.")
     work = [
         (path, folder.with_name(at_16k(folder.name)) / f"{stem}.wav")
         for folder, files in sounds.items()

@@ -1,48 +1,54 @@
-"""Which files to work on: inputs and their targets, what is done already, and what must not be overwritten."""
+"""Which files to work on: inputs and their targets, and what is done already."""
 
 import json
+import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from corpus.audio import SUFFIXES
+from corpus.files import find_files
 from errors import RecipeError, listed
-from inference.sound import SUFFIXES
 
 RECORD = ".enhanced.jsonl"  # in the output folder: one line for each file that is finished
 
 
 @dataclass
 class Job:
-    """One file to enhance: where it is, where its result goes, and its name below the input folder."""
+    """One file to enhance: where it is, where its result goes, and its name below the input."""
 
     source: Path
     target: Path
     name: str
 
-    def mark(self, model):
+    def mark(self, model: str) -> dict:
         """What tells that the target was made from this source by this model."""
-        stat = self.source.stat()
-        return {
-            "name": self.name,
-            "size": stat.st_size,
-            "changed": stat.st_mtime_ns,
-            "model": model,
-        }
+        status = self.source.stat()
+        facts = {"name": self.name, "size": status.st_size, "changed": status.st_mtime_ns}
+        return {**facts, "model": model}
 
 
-def find(inputs):
+def typed(given: str | Path) -> Path:
+    """A path as typed; ``~`` is the home folder, unless there is something of that very name."""
+    if not str(given):
+        raise RecipeError("A path is empty. Give a file or folder.")
+    try:
+        return Path(given) if os.path.exists(given) else Path(given).expanduser()
+    except RuntimeError:  # no such user
+        return Path(given)
+
+
+def find(inputs: Sequence[str | Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
     """(path, name to keep) of every sound file; folders are searched to the bottom.
 
     Raises RecipeError for a path that is not there, and where there is no sound at all.
     """
     found = []
-    for given in map(Path, inputs):
+    for given in map(typed, inputs):
         if given.is_dir():
-            files = sorted(
-                p
-                for p in given.rglob("*")
-                if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-            )
-            found += [(path, str(path.relative_to(given))) for path in files]
+            files = find_files(given, SUFFIXES, leave_out)
+            found += [(file, str(file.relative_to(given))) for file in files]
         elif given.is_file():
             found.append((given, given.name))
         else:
@@ -52,64 +58,58 @@ def find(inputs):
     return found
 
 
-def jobs_for(inputs, output):
-    """The jobs of a command; ``output`` is a folder, or for one input file a file name with a sound's suffix."""
-    found, output = find(inputs), Path(output)
+def jobs_for(inputs: Sequence[str | Path], output: str | Path) -> list[Job]:
+    """The jobs of a command; ``output`` is a folder, or for one input file a sound file's name."""
+    output = typed(output)
     if names_file(output):
-        if len(found) != 1 or Path(inputs[0]).is_dir():
-            raise RecipeError(
-                f"--output {output} names a file, and the input is more than one file. Give a folder."
-            )
-        return [Job(found[0][0], output, output.name)]
-    names = [name for _, name in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
+        if len(inputs) != 1 or typed(inputs[0]).is_dir():
+            raise RecipeError(f"--output {output} is a file, the input is not one. Give a folder.")
+        jobs = [Job(file, output, output.name) for file, _ in find(inputs)]
+    else:
+        jobs = [Job(file, output / name, name) for file, name in find(inputs, leave_out=output)]
+    twice = [name for name, n in Counter(job.name for job in jobs).items() if n > 1]
     if twice:
         raise RecipeError(
             f"Several inputs have the same name, so their outputs would too:\n{listed(twice)}"
         )
-    return [Job(path, output / name, name) for path, name in found]
+    for job in jobs:
+        if job.target.exists() and os.path.samefile(job.source, job.target):
+            raise RecipeError(f"{job.target} would replace its own input. Give another --output.")
+    return jobs
 
 
-def names_file(output):
-    """Whether an --output is meant as a file."""
+def names_file(output: Path) -> bool:
+    """Whether an ``--output`` is meant as a file."""
     return output.suffix.lower() in SUFFIXES and not output.is_dir()
 
 
-def record_of(output):
+def record_of(output: str | Path) -> Path:
     """Where the finished files of an output are noted."""
-    output = Path(output)
+    output = typed(output)
     return (output.parent if names_file(output) else output) / RECORD
 
 
-def split_done(jobs, record, model, overwrite):
-    """(jobs to do, number that an earlier run has finished); RecipeError before any foreign file would be lost."""
-    if overwrite:
-        return jobs, 0
-    finished = read_record(record)
-    done = [
-        job for job in jobs if job.target.exists() and finished.get(job.name) == job.mark(model)
-    ]
-    waiting = [job for job in jobs if job not in done]
-    taken = [str(job.target) for job in waiting if job.target.exists()]
+def split_done(jobs: list[Job], record: Path, model: str, overwrite: bool) -> tuple[list[Job], int]:
+    """(jobs to do, number that an earlier run finished).
+
+    Raises RecipeError where a file that this model did not make would be replaced.
+    """
+    lines = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+    finished, waiting, taken = set(lines.splitlines()), [], []
+    for job in jobs:
+        if overwrite or not job.target.exists():
+            waiting.append(job)
+        elif json.dumps(job.mark(model)) not in finished:
+            taken.append(str(job.target))
     if taken:
-        raise RecipeError(f"These files exist and were not made from these inputs by this model:\n{listed(taken)}\n"
-                          "Give --overwrite to replace them, or another --output.")  # fmt: skip
-    return waiting, len(done)
+        raise RecipeError(
+            f"These files exist and were not made from these inputs by this model:\n{listed(taken)}"
+            "\nGive --overwrite to replace them, or another --output."
+        )
+    return waiting, len(jobs) - len(waiting)
 
 
-def read_record(record):
-    """Name -> mark of the files that earlier runs finished; a line that an interruption tore does not count."""
-    marks = {}
-    for line in record.read_text(encoding="utf-8").splitlines() if record.is_file() else []:
-        try:
-            mark = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        marks[mark["name"]] = mark
-    return marks
-
-
-def note_done(job, record, model):
+def note_done(job: Job, record: Path, model: str) -> None:
     """Add a finished file to the record."""
     with open(record, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(job.mark(model)) + "\n")

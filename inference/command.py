@@ -1,19 +1,105 @@
-"""What the command-line scripts share: exit codes."""
+"""What the commands share: options, checks of what a user types, exit codes."""
 
+import argparse
+import os
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from errors import RecipeError
+import torch
+
+from errors import RecipeError, listed
 
 
-def carry_out(parser, run, arguments=None):
-    """Parse and run; returns the exit code: 0, 2 after an error that the user can mend, 130 after Ctrl-C."""
-    options = parser.parse_args(arguments)
+def command_line(name: str, does: str, details: str, stage: str) -> argparse.ArgumentParser:
+    """Options of a command that runs a model over sound files."""
+    made = argparse.ArgumentParser(name, description=does, epilog=details)
+    made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
+    help = f"a run's folder, such as results/{stage}/1, or an exported model"
+    made.add_argument("--model", required=True, help=help)
+    add_common(made)
+    return made
+
+
+def add_common(made: argparse.ArgumentParser) -> None:
+    """Options of all commands."""
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    help = "cpu, cuda or cuda:N (default: cuda where there is one)"
+    made.add_argument("--overwrite", action="store_true", help="replace an --output that exists")
+    made.add_argument("--device", type=device, default=best, help=help)
+    made.add_argument("--threads", type=count, help="CPU threads (default: all cores)")
+
+
+def count(text: str) -> int:
+    """A number of processes or threads."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return min(int(text), 10 * (os.cpu_count() or 1))
+
+
+def seconds(text: str) -> float:
+    """A length of sound that networks can work on at once."""
     try:
-        run(options)
-    except RecipeError as problem:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
+    return value
+
+
+def device(text: str) -> str:
+    """``cpu``, or ``cuda`` or ``cuda:N`` of a GPU that is there."""
+    kind, _, number = text.partition(":")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if text == "cpu" or kind == "cuda" and (number or "0").isdecimal() and int(number or 0) < gpus:
+        return text
+    raise argparse.ArgumentTypeError(
+        f"{text} is not there; accepted: cpu" + "".join(f", cuda:{gpu}" for gpu in range(gpus))
+    )
+
+
+def check_output(output: Path, overwrite: bool, suffixes: Sequence[str] = ()) -> None:
+    """RecipeError, before any work is done, for an ``--output`` file that cannot be written."""
+    if suffixes and output.suffix.lower() not in suffixes:
+        raise RecipeError(f"--output {output}: the suffix is not one of {', '.join(suffixes)}.")
+    if output.is_dir() or output.exists() and not overwrite:
+        raise RecipeError(f"--output {output} exists. Give another name, or --overwrite.")
+    make_folder(output.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder; RecipeError where that cannot be, or nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = problem.strerror
+    else:
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "no permission to write there"
+    if reason:
+        raise RecipeError(f"--output: {folder} cannot be used ({reason}). Give another place.")
+
+
+def carry_out(
+    parser: argparse.ArgumentParser, run: Callable, arguments: list[str] | None = None
+) -> int:
+    """Parse and run; returns the exit code.
+
+    ``run`` takes the options and returns messages of the files that failed. Codes: 0; 1 where
+    some files failed and the others are done; 2 for what the user can mend; 130 after Ctrl-C.
+    """
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        problems = run(options)
+    except (RecipeError, OSError) as problem:
         print(f"{parser.prog}: {problem}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted; the same command goes on from here.", file=sys.stderr)
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
-    return 0
+    if problems:
+        print(f"{parser.prog}: {len(problems)} failed:\n{listed(problems, 100)}", file=sys.stderr)
+    return int(bool(problems))

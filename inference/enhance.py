@@ -1,116 +1,93 @@
-"""Enhance sound files: any rate, channels, length and format of libsndfile; the output is like the input."""
+"""Enhance sound files: any rate, channels, length and format; the output is like the input."""
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
+from corpus.files import whole
+from corpus.resampling import StreamResampler
 from errors import RecipeError
-from inference.batch import jobs_for, note_done, record_of, split_done
-from inference.loading import fingerprint, load_enhancer
-from inference.pieces import PiecewiseEnhancer, network_of
-from inference.resampling import StreamResampler
-from inference.sound import describe, scratch_at, write_like
+from inference.batch import Job, jobs_for, note_done, record_of, split_done
+from inference.command import command_line, make_folder, seconds
+from inference.loading import RATE, fingerprint, load_enhancer
+from inference.sound import Scratch, describe, resampled, write_like
 
-DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the same command goes on
-where it stopped. Each channel is enhanced by itself. The network works at its own rate, usually 16 kHz: sound above half
-of that is lost. Up to --piece seconds are computed at once, longer files in pieces with the same result (below -100 dB of
-difference)."""
-
-
-BAR = "{desc}: {percentage:3.0f} %|{bar}| {n:.0f} of {total:.0f} s of sound, {remaining} left"
+DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
+same command goes on where it stopped. Each channel is enhanced by itself. The network works at
+16 kHz: sound above 8 kHz is lost."""
+CONTEXT, FADE = RATE, RATE // 4  # samples around a piece that its network reads, that are faded
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("enhance.py", description=__doc__, epilog=DETAILS)
-    made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
-    made.add_argument(
-        "--model",
-        required=True,
-        help="a run's folder, such as results/enhance_mimic/1, or an exported model",
-    )
-    made.add_argument(
-        "--output",
-        required=True,
-        help="folder for the results (for one input file also a file name)",
-    )
-    made.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    made.add_argument(
-        "--piece",
-        type=float,
-        default=20.0,
-        metavar="SECONDS",
-        help="computed at once (default: %(default)s)",
-    )
-    made.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    made = command_line("enhance.py", __doc__, DETAILS, "enhance_mimic")
+    made.add_argument("--output", required=True, help="folder (for one input file also a file)")
+    help = "longer files are enhanced in pieces that are faded into each other (default: 20)"
+    made.add_argument("--piece", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
 
 
-def enhance_file(job, network, piece=20.0, advance=lambda share: None):
-    """Enhance one file; returns its seconds of sound.
+def in_pieces(
+    signal: Scratch, enhance: Callable[[np.ndarray], np.ndarray], longest: float
+) -> Iterator[np.ndarray]:
+    """Noisy signal [samples] -> blocks of the enhanced one, as many samples in all.
 
-    ``advance`` is told the share of the file (of 1) that each step has done.
+    ``enhance`` takes and returns [samples]; it is given at most ``longest`` s and 1 s on each side.
     """
+    count = max(1, int(np.ceil(len(signal) / (longest * RATE))))
+    edges = [len(signal) * index // count for index in range(count + 1)]
+    rising, tail = np.linspace(0, 1, 2 * FADE, dtype=np.float32), None
+    for begin, end in zip(edges, edges[1:], strict=False):
+        first = max(0, begin - CONTEXT)
+        enhanced = enhance(signal[first : end + CONTEXT])
+        piece = enhanced[max(0, begin - FADE) - first : end + FADE - first]
+        if tail is not None:
+            piece[: 2 * FADE] = tail + rising * (piece[: 2 * FADE] - tail)
+        if end < len(signal):
+            piece, tail = piece[: -2 * FADE], piece[-2 * FADE :]
+        yield piece
+
+
+def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=20.0) -> float:
+    """Enhance one file; returns its seconds of sound."""
     info = describe(job.source)
-    rate = network.stft.sample_rate
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    signals = [
-        scratch_at(job.source, rate, job.target.parent, channel) for channel in range(info.channels)
-    ]
-    enhancer = PiecewiseEnhancer(
-        network, piece, lambda share: advance(share / info.channels), kept=5e8 / info.channels
-    )
-    back = StreamResampler(rate, info.samplerate)
-    write_like(
-        job.target, info, [back.stream(enhancer.stream(signal)) for signal in signals], info.frames
-    )
+    back = StreamResampler(RATE, info.samplerate)
+    with whole(job.target) as aside:
+        signals = [
+            Scratch(job.target.parent, resampled(job.source, RATE, channel))
+            for channel in range(info.channels)
+        ]
+        channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]
+        write_like(aside, job.target.suffix, info, channels)
     return info.frames / info.samplerate
 
 
-def seconds_of(jobs):
-    """Seconds of sound of each job, 0 where the file cannot be read (which shows itself later)."""
-    lengths = []
-    for job in jobs:
-        try:
-            lengths.append(describe(job.source).duration)
-        except RecipeError:
-            lengths.append(0.0)
-    return lengths
-
-
-def enhance_all(jobs, network, piece, record, model):
-    """Enhance what is to do; returns (seconds of sound, messages of the files that failed)."""
-    lengths, problems, total = seconds_of(jobs), [], 0.0
-    with tqdm(total=sum(lengths) + 1e-3, desc="Enhancing", bar_format=BAR, delay=1) as bar:
-        for job, length in zip(jobs, lengths):
-            try:
-                total += enhance_file(job, network, piece, lambda share: bar.update(share * length))
-                note_done(job, record, model)
-            except RecipeError as problem:
-                problems.append(str(problem))
-    return total, problems
-
-
-def run(options):
-    """Carry a command out; RecipeError for what cannot be done at all or failed in part."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    jobs = jobs_for(options.inputs, options.output)
-    enhancer, folder = load_enhancer(options.model, options.device)
-    record, model = record_of(options.output), fingerprint(folder)
-    waiting, done = split_done(jobs, record, model, options.overwrite)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    if not waiting:
+def run(options: argparse.Namespace) -> list[str]:
+    """Carry a command out; returns messages of the files that failed."""
+    jobs, record = jobs_for(options.inputs, options.output), record_of(options.output)
+    make_folder(record.parent)
+    enhance, folder = load_enhancer(options.model, options.device)
+    model = fingerprint(folder)
+    jobs, done = split_done(jobs, record, model, options.overwrite)
+    if not jobs:
         print(f"Nothing to do: {done} files were there already in {options.output}")
-        return
-    begun = time.perf_counter()
-    total, problems = enhance_all(waiting, network_of(enhancer), options.piece, record, model)
+        return []
+    begun, total, problems = time.perf_counter(), 0.0, []
+    for job in tqdm(jobs, desc="Enhancing", unit="file", delay=1, disable=None):
+        try:
+            total += enhance_file(job, enhance, options.piece)
+            note_done(job, record, model)
+        except (RecipeError, OSError) as problem:
+            problems.append(f"{job.name}: {problem}")
     took = time.perf_counter() - begun
     already = f" ({done} were there already)" if done else ""
-    print(f"{len(waiting) - len(problems)} files{already}, {total:.1f} s of sound in {took:.1f} s on {options.device}, "
-          f"{torch.get_num_threads()} threads: real-time factor {took / max(total, 0.001):.4f}. Results: {options.output}")  # fmt: skip
-    if problems:
-        raise RecipeError("\n".join(problems))
+    print(
+        f"{len(jobs) - len(problems)} files{already}, {total:.1f} s of sound in {took:.1f} s on "
+        f"{options.device}, {torch.get_num_threads()} threads: real-time factor "
+        f"{took / max(total, 1e-3):.4f}. Results: {options.output}"
+    )
+    return problems

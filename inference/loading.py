@@ -1,59 +1,128 @@
-"""Exported models, found and loaded for the command line."""
+"""Exported models, found and loaded for the command line; recognizers of other people."""
 
 import hashlib
 import logging
+import pickle
+import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import ruamel.yaml
 import speechbrain.inference
-from speechbrain.inference import WaveformEnhancement
+import torch
 
-from errors import RecipeError
-from models.layout import without_copies
+from corpus.layout import SAMPLE_RATE as RATE
+from corpus.spelling import as_words, words_of
+from errors import RecipeError, wanted
+from inference.batch import typed
+from inference.sound import load
+
+SHORTEST = RATE // 10  # samples that the networks need
+DAMAGES = (EOFError, RuntimeError, ValueError, pickle.UnpicklingError, ruamel.yaml.YAMLError)
+TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopped
 
 
-def model_folder(given):
+def model_folder(given: str | Path) -> Path:
     """The model folder of a run's folder, or the folder itself; RecipeError where there is none."""
-    for folder in (Path(given) / "model", Path(given)):
+    for folder in (typed(given) / "model", typed(given)):
         if (folder / "hyperparams.yaml").is_file() and (folder / "README.md").is_file():
-            return folder
+            return folder.resolve()
     raise RecipeError(
-        f"--model {given}: no exported model there. Give a run's folder such as results/enhance_mimic/1, after the stage "
-        "has ended (with --export=True), or the model folder itself."
+        f"--model {given}: no exported model there. Give a run's folder such as "
+        "results/enhance_mimic/1, after the stage has ended (with --export=True), or the model "
+        "folder itself."
     )
 
 
-def fingerprint(folder):
+def fingerprint(folder: Path) -> str:
     """A short name of the parameters in a model folder."""
     parts = [path.read_bytes() for path in sorted(Path(folder).glob("*.ckpt"))]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
-def load_enhancer(given, device="cpu"):
-    """(SpeechBrain's WaveformEnhancement, the folder it came from)."""
+def load_enhancer(
+    given: str | Path, device: str = "cpu"
+) -> tuple[Callable[[np.ndarray], np.ndarray], Path]:
+    """(a function: noisy [samples] -> enhanced [samples], the folder that it came from)."""
     folder = model_folder(given)
     if not (folder / "enhancer.ckpt").is_file():
         raise RecipeError(
             f"--model {given}: this model has no enhancer. Give that of a stage which trains one."
         )
-    return load(WaveformEnhancement, folder, device), folder
+    model = load_model("WaveformEnhancement", folder, device)
+
+    @torch.inference_mode()
+    def enhance(samples):
+        padded = at_least(samples, SHORTEST)
+        return model.enhance_batch(torch.from_numpy(padded)[None])[0, : len(samples)].cpu().numpy()
+
+    return enhance, folder
 
 
-def load_recognizer(given, device="cpu"):
-    """(SpeechBrain's EncoderASR or EncoderDecoderASR, as the model wants, the folder it came from)."""
+def at_least(samples: np.ndarray, shortest: int) -> np.ndarray:
+    """Zeros follow what is too short for a network."""
+    return np.pad(samples, (0, max(0, shortest - len(samples))))
+
+
+def load_recognizer(given: str | Path, device: str = "cpu"):
+    """SpeechBrain's ``EncoderASR`` or ``EncoderDecoderASR``, as the model wants."""
     folder = model_folder(given)
-    for interface in ("EncoderDecoderASR", "EncoderASR"):
-        if f"interface: {interface}\n" in (folder / "hyperparams.yaml").read_text(encoding="utf-8"):
-            return load(getattr(speechbrain.inference, interface), folder, device), folder
-    raise RecipeError(
-        f"--model {given}: this model has no recognizer. Give that of a stage which trains one."
+    settings = (folder / "hyperparams.yaml").read_text(encoding="utf-8")
+    interface = re.search(r"^interface: (\w+)$", settings, re.MULTILINE)
+    if not interface:
+        raise RecipeError(
+            f"--model {given}: this model has no recognizer. Give that of a stage which trains one."
+        )
+    return load_model(interface[1], folder, device)
+
+
+def load_model(interface: str, folder: Path, device: str):
+    """One of SpeechBrain's inference classes, quietly."""
+    logging.getLogger("speechbrain").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="dropout option adds dropout")
+    kind = getattr(speechbrain.inference, interface)
+    try:
+        return kind.from_hparams(source=str(folder), run_opts={"device": device})
+    except (*DAMAGES, OSError) as problem:
+        raise RecipeError(
+            f"--model {folder}: it is damaged ({str(problem)[:300]}). Run its stage again."
+        ) from problem
+
+
+def is_foreign(given: str) -> bool:
+    """Whether a ``--model`` is a folder of transformers, or a name on the hub."""
+    on_hub = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", given) and given.split("/")[0] != "results"
+    return (Path(given) / "config.json").is_file() or bool(
+        on_hub and not Path(given.split("/")[0]).exists()
     )
 
 
-def load(interface, folder, device):
-    """One of SpeechBrain's classes on a device, quietly, computing in the recipe's faster layout."""
-    logging.getLogger("speechbrain").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="dropout option adds dropout")
-    model = interface.from_hparams(source=str(folder), run_opts={"device": device})
-    without_copies(model)
-    return model
+def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
+    """A recognizer of the package transformers, as a function: sound file -> words in capitals.
+
+    Nobody here trained it: its errors tell what enhancement is worth to others.
+    """
+    package = wanted("transformers", "--model: a pretrained recognizer", "give a run's folder")
+    package.logging.set_verbosity_error()
+    package.logging.disable_progress_bar()
+    try:
+        pipeline = package.pipeline("automatic-speech-recognition", model=given, device=device)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: no tokenizer
+        raise RecipeError(
+            f"--model {given}: transformers cannot load a recognizer from there "
+            f"({str(error).strip()[:300]}). Give a run's folder such as results/robust_asr/1, the "
+            "folder of a recognizer of transformers, or its name on the hub, such as "
+            "openai/whisper-small."
+        ) from error
+
+    def recognize(path):
+        signal, options = load(path, RATE), {}
+        if pipeline.model.can_generate():
+            most = 8 + TOKENS_A_SECOND * len(signal) // RATE
+            options = {"generate_kwargs": {"max_new_tokens": most}}
+        found = pipeline({"raw": signal, "sampling_rate": RATE}, **options)
+        return as_words(words_of(found["text"]))
+
+    return recognize

@@ -2,22 +2,24 @@
 
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from corpus.audio import SUFFIXES
+from corpus.resampling import StreamResampler
 from errors import RecipeError
-from inference.resampling import StreamResampler
 
 BLOCK_SECONDS = 10
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".w64", ".au")
 
 
 class Scratch:
-    """A signal [samples], float32, on disk instead of in memory; goes away with the object."""
+    """A signal [samples], float32, on disk in place of memory; goes away with the object."""
 
-    def __init__(self, folder, blocks):
+    def __init__(self, folder: str | Path | None, blocks: Iterable[np.ndarray]):
         self.file = tempfile.TemporaryFile(dir=folder)
         for block in blocks:
             self.file.write(np.ascontiguousarray(block, np.float32).tobytes())
@@ -32,73 +34,69 @@ class Scratch:
         return np.frombuffer(self.file.read(4 * max(0, stop - start)), np.float32).copy()
 
 
-def describe(path):
-    """Rate, channels, format and subtype of a sound file; RecipeError where it is none."""
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file to read from; RecipeError where it is none, also in the midst of reading."""
     try:
-        return soundfile.info(str(path))
-    except (soundfile.LibsndfileError, OSError) as problem:
-        raise unreadable(path, problem) from problem
+        if not path.is_file():  # a pipe would wait for ever
+            raise OSError("there is no such file")
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name may be no text
+            yield file
+    except (soundfile.LibsndfileError, OSError, TypeError) as problem:  # TypeError: raw samples
+        raise RecipeError(
+            f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads "
+            f"({', '.join(SUFFIXES)})."
+        ) from problem
 
 
-def blocks_of(path, channel=None):
+def describe(path: Path) -> soundfile.SoundFile:
+    """A closed sound file: its rate, channels, frames, format and subtype."""
+    with opened(path) as file:
+        return file
+
+
+def blocks_of(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
     """Blocks [samples] of one channel of a file, or of the mean of all."""
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            for block in file.blocks(
-                BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True
-            ):
-                if not np.isfinite(block).all():
-                    raise RecipeError(
-                        f"{path} has samples that are no numbers (NaN or infinite). Write it again without."
-                    )
-                yield block.mean(axis=1) if channel is None else block[:, channel]
-    except (soundfile.LibsndfileError, OSError) as problem:
-        raise unreadable(path, problem) from problem
+    with opened(path) as file:
+        while len(block := file.read(BLOCK_SECONDS * file.samplerate, "float32", True)):
+            if not np.isfinite(block).all():
+                raise RecipeError(
+                    f"{path} has samples that are no numbers (NaN or infinite). Write it without."
+                )
+            yield block.mean(axis=1) if channel is None else block[:, channel]
 
 
-def unreadable(path, problem):
-    """The error for a file that cannot be read."""
-    return RecipeError(
-        f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads ({', '.join(SUFFIXES)})."
-    )
-
-
-def scratch_at(path, rate, folder, channel=None):
-    """One channel of a file (or the mean of all), brought to a rate (Hz) and kept on disk."""
+def resampled(path: Path, rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
+    """Blocks [samples] of one channel of a file, or of the mean of all, at a rate (Hz)."""
     resampler = StreamResampler(describe(path).samplerate, rate)
-    return Scratch(folder, resampler.stream(blocks_of(path, channel)))
+    return resampler.stream(blocks_of(path, channel))
 
 
-def write_like(path, info, channels, frames):
-    """Write channels (one stream of blocks each) to a file of the rate, channels and coding that ``info`` tells.
+def load(path: Path, rate: int) -> np.ndarray:
+    """A sound file as float32 [samples] at a rate (Hz), the mean of its channels."""
+    return np.concatenate([np.empty(0, np.float32), *resampled(path, rate)])
 
-    The file appears whole or not at all. A name with another suffix is coded as that suffix means.
+
+def write_like(
+    path: Path, suffix: str, info: soundfile.SoundFile, channels: list[Iterable[np.ndarray]]
+) -> None:
+    """Write channels (one stream of blocks each) with the rate and frames that ``info`` tells.
+
+    The coding is also that of ``info``, unless ``suffix`` means another one.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    coding = coding_for(path, info)
+    kind = suffix.lower().lstrip(".")
+    kind = {"opus": "OGG", "aif": "AIFF"}.get(kind, kind.upper())
+    coding = {"format": kind, "subtype": "OPUS" if suffix.lower() == ".opus" else None}
+    same = kind == info.format or (kind, info.format) == ("WAV", "WAVEX")
+    if same or kind not in soundfile.available_formats():
+        coding = {"format": info.format, "subtype": info.subtype}
     try:
-        with soundfile.SoundFile(str(aside), "w", info.samplerate, info.channels, **coding) as file:
+        with soundfile.SoundFile(
+            os.fsencode(path), "w", info.samplerate, info.channels, **coding
+        ) as file:
             for blocks in zip(*channels, strict=True):
-                file.write(np.stack(blocks, axis=1)[: frames - file.frames])
-        os.replace(aside, path)
+                file.write(np.stack(blocks, axis=1)[: info.frames - file.frames])
     except soundfile.LibsndfileError as problem:
         raise RecipeError(
-            f"Cannot write {path}: {problem}. Give another format, such as .wav."
+            f"cannot be written: {problem} Is the disk full? Or convert the input to .wav."
         ) from problem
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def coding_for(path, info):
-    """Format and subtype: the input's own, or the usual ones of another suffix."""
-    suffix = path.suffix.lower().lstrip(".")
-    known = {"opus": "OGG", "aif": "AIFF"}.get(suffix, suffix.upper())
-    if (
-        known not in soundfile.available_formats()
-        or known == info.format
-        or (known, info.format) == ("WAV", "WAVEX")
-    ):
-        return {"format": info.format, "subtype": info.subtype}
-    return {"format": known, "subtype": "OPUS" if suffix == "opus" else None}

@@ -1,10 +1,11 @@
-"""Transcribe sound files: text to the screen, and to JSON or CSV with a confidence for each file."""
+"""Transcribe sound files: text and confidence to the screen, and to JSON or CSV."""
 
 import argparse
 import csv
+import io
 import json
-import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,21 +13,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corpus.audio import write_text
+from corpus.files import whole
 from errors import RecipeError
-from inference.batch import find
-from inference.confidence import ctc_confidence, decoder_confidence
-from inference.loading import load_recognizer
-from inference.sound import scratch_at
+from inference.batch import find, typed
+from inference.command import check_output, command_line, seconds
+from inference.loading import RATE, SHORTEST, at_least, load_recognizer
+from inference.sound import Scratch, resampled
 
-DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts joined. The confidence is the
-mean probability (geometric) that the recognizer gives to what it writes: between files it compares, as a probability of
-being right it is too high."""
+DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
+joined. The confidence is the mean probability (geometric) that the recognizer gives to what it
+writes: good for comparing files, too high as a probability of being right."""
 
 
 @dataclass
 class Transcript:
-    """What was heard in a file."""
+    """What a recognizer wrote for a file."""
 
     file: str
     text: str
@@ -34,129 +35,112 @@ class Transcript:
     seconds: float
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("transcribe.py", description=__doc__, epilog=DETAILS)
-    made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
+    made = command_line("transcribe.py", __doc__, DETAILS, "robust_asr")
     made.add_argument(
-        "--model",
-        required=True,
-        help="a run's folder, such as results/robust_asr/1, or an exported model",
+        "--output", metavar="FILE", help="a .json or .csv for file, text and the rest"
     )
-    made.add_argument(
-        "--output",
-        metavar="FILE",
-        help="write file, text, confidence and seconds to a .json or .csv",
-    )
-    made.add_argument("--overwrite", action="store_true", help="replace an --output that exists")
-    made.add_argument(
-        "--longest",
-        type=float,
-        default=20.0,
-        metavar="SECONDS",
-        help="heard at once (default: %(default)s)",
-    )
-    made.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    made.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    help = "recognized at once (default: 20)"
+    made.add_argument("--longest", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
 
 
-def cuts(signal, rate, longest):
-    """Edges (samples) of pieces of at most ``longest`` s, at the quietest 50 ms of the second half of each."""
-    window, most = rate // 20, int(longest * rate)
+def cuts(signal: Sequence, longest: float) -> list[int]:
+    """Edges (samples) of pieces of at most ``longest`` s.
+
+    Cuts are at the quietest 50 ms of the second half of each piece.
+    """
+    window, most = RATE // 20, int(longest * RATE)
     edges = [0]
     while len(signal) - edges[-1] > most:
         half = signal[edges[-1] + most // 2 : edges[-1] + most]
-        loudness = np.square(half[: len(half) // window * window]).reshape(-1, window).mean(axis=1)
-        edges.append(edges[-1] + most // 2 + int(loudness.argmin()) * window + window // 2)
-    return edges + [len(signal)]
+        power = np.square(half[: len(half) // window * window]).reshape(-1, window).mean(axis=1)
+        edges.append(edges[-1] + most // 2 + int(power.argmin()) * window + window // 2)
+    return [*edges, len(signal)]
 
 
 @torch.inference_mode()
-def transcribe_piece(model, samples):
-    """(text, confidence, number of decisions it is the mean of) of [samples]."""
+def transcribe_piece(model, samples: np.ndarray) -> tuple[str, list[float]]:
+    """Text of [samples], and the log probability of each decision behind it."""
     encoded = []
-    listener = model.mods.encoder.register_forward_hook(
-        lambda _, inputs, output: encoded.append(output)
-    )
+    hook = model.mods.encoder.register_forward_hook(lambda _, __, output: encoded.append(output))
     words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
-    listener.remove()
-    measure = decoder_confidence if "decoder" in model.mods else ctc_confidence
-    return (str(words[0]).strip(), *measure(model, encoded[0], tokens[0]))
+    hook.remove()
+    decisions = decoder_decisions if "decoder" in model.mods else ctc_decisions
+    return str(words[0]).strip(), decisions(model, encoded[0], tokens[0]).tolist()
 
 
-def transcribe_file(path, model, longest=20.0):
-    """A sound file -> Transcript."""
-    rate = model.hparams.sample_rate
-    with tempfile.TemporaryDirectory() as folder:
-        signal = scratch_at(path, rate, folder)
-        edges = cuts(signal, rate, longest)
-        found = [
-            transcribe_piece(model, padded(signal[a:b], rate)) for a, b in zip(edges, edges[1:])
-        ]
-    text = " ".join(words for words, _, _ in found if words)
-    count = sum(number for _, _, number in found)
-    confidence = (
-        float(np.exp(sum(np.log(share) * number for _, share, number in found) / count))
-        if count
-        else 0.0
+def ctc_decisions(model, log_probs: torch.Tensor, tokens) -> torch.Tensor:
+    """Log probabilities of the best path's frames that are not blank, of all where all are blank.
+
+    ``log_probs`` is [1, time, tokens].
+    """
+    best, index = log_probs[0].max(dim=-1)
+    return best[index != 0] if (index != 0).any() else best
+
+
+def decoder_decisions(model, encoded: torch.Tensor, tokens) -> torch.Tensor:
+    """Log probabilities of the tokens and of the end; ``encoded`` is [1, time, dim].
+
+    The decoder runs once more on its own text: scores of a beam search hold other things.
+    """
+    search, device = model.mods.decoder, encoded.device
+    tokens = torch.as_tensor([int(token) for token in tokens], dtype=torch.long, device=device)
+    begin, end = (
+        torch.full((1,), index, device=device) for index in (search.bos_index, search.eos_index)
     )
-    return Transcript(str(path), text, round(confidence, 4), round(len(signal) / rate, 3))
+    embedded = search.emb(torch.cat([begin, tokens])[None])
+    hidden, _ = search.dec(embedded, encoded, torch.ones(1, device=device))
+    log_probs = search.fc(hidden).float().log_softmax(dim=-1)[0]
+    return log_probs.gather(1, torch.cat([tokens, end])[:, None])[:, 0]
 
 
-def padded(samples, rate):
-    """Silence behind what is shorter than 0.1 s, which the convolutions cannot take."""
-    return np.pad(samples, (0, max(0, rate // 10 - len(samples))))
+def transcribe_file(file: Path, model, longest: float = 20.0) -> Transcript:
+    """A sound file of any length -> Transcript."""
+    signal = Scratch(None, resampled(file, RATE))
+    edges = cuts(signal, longest)
+    texts, decisions = [], []
+    for begin, end in zip(edges, edges[1:], strict=False):
+        text, more = transcribe_piece(model, at_least(signal[begin:end], SHORTEST))
+        texts, decisions = texts + [text] * bool(text), decisions + more
+    confidence = round(float(np.exp(np.mean(decisions))), 4)
+    return Transcript(str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3))
 
 
-def save(transcripts, path):
+def save(transcripts: list[Transcript], output: Path) -> None:
     """Write a .json or .csv file."""
     rows = [asdict(transcript) for transcript in transcripts]
-    if path.suffix == ".json":
-        write_text(path, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-        return
-    with tempfile.SpooledTemporaryFile(
-        mode="w+", newline="", max_size=1 << 24, encoding="utf-8"
-    ) as stream:
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    if output.suffix.lower() == ".csv":
+        stream = io.StringIO(newline="")
         table = csv.DictWriter(stream, fieldnames=list(Transcript.__dataclass_fields__))
         table.writeheader()
         table.writerows(rows)
-        stream.seek(0)
-        write_text(path, stream.read())
+        text = stream.getvalue()
+    with whole(output) as aside:
+        aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # a name may be no text
 
 
-def check_output(options):
-    """RecipeError for an --output that cannot be written."""
-    path = Path(options.output)
-    if path.suffix not in (".json", ".csv"):
-        raise RecipeError(f"--output {path}: the suffix is not one of .json, .csv.")
-    if path.exists() and not options.overwrite:
-        raise RecipeError(
-            f"--output {path} exists. Give --overwrite to replace it, or another name."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def run(options):
-    """Carry a command out; RecipeError for what cannot be done at all or failed in part."""
-    if options.output:
-        check_output(options)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+def run(options: argparse.Namespace) -> list[str]:
+    """Carry a command out; returns messages of the files that failed."""
+    output = options.output and typed(options.output)
+    if output:
+        check_output(output, options.overwrite, (".json", ".csv"))
     files = find(options.inputs)
-    model, _ = load_recognizer(options.model, options.device)
+    model = load_recognizer(options.model, options.device)
     begun, done, problems = time.perf_counter(), [], []
-    for path, name in tqdm(files, desc="Transcribing", unit="file", delay=5, leave=False):
+    for file, name in tqdm(files, desc="Transcribing", unit="file", delay=5, disable=None):
         try:
-            done.append(transcribe_file(path, model, options.longest))
+            done.append(transcribe_file(file, model, options.longest))
             tqdm.write(f"{name} ({done[-1].confidence:.2f}): {done[-1].text}")
-        except RecipeError as problem:
-            problems.append(str(problem))
-    if options.output:
-        save(done, Path(options.output))
+        except (RecipeError, OSError) as problem:
+            problems.append(f"{name}: {problem}")
+    if output:
+        save(done, output)
     took, sound = time.perf_counter() - begun, sum(transcript.seconds for transcript in done)
     print(
-        f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor {took / max(sound, 0.001):.4f}"
+        f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor "
+        f"{took / max(sound, 1e-3):.4f}"
     )
-    if problems:
-        raise RecipeError("\n".join(problems))
+    return problems

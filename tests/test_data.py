@@ -8,17 +8,18 @@ import pytest
 import soundfile
 import torch
 from corpora import RATE, sound
+from speechbrain.utils.checkpoints import Checkpointer
 from torch.utils.data import DataLoader
 
-from corpus.resampling import to_16k
+from corpus.resampling import resample
 from errors import RecipeError
 from training.data import (
     BadSound,
     BadUtterances,
     build_dataset,
     collate,
-    dataio_prep,
     load_signal,
+    make_loaders,
 )
 from training.tokens import build_tokens
 
@@ -43,10 +44,11 @@ def write_set(folder, name="train", count=4, seconds=0.4, text=True):
 
 def options(folder, **changes):
     """A stage's settings as far as its data go."""
-    values = dict(data_folder=str(folder), sorting="ascending", debug_utterances=None, seed=1)
+    values = dict(data_folder=str(folder), sorting="ascending", seed=1)
     values |= dict(max_seconds=60, batch_size=2, batch_seconds=None, valid_batch_size=3)
     values |= {f"{n}_annotation": str(folder / f"{n}.json") for n in ("train", "valid", "test")}
-    return {**values, "num_workers": 0, **changes}
+    checkpointer = Checkpointer(folder / "save")
+    return {**values, "checkpointer": checkpointer, "num_workers": 0, **changes}
 
 
 # Signals
@@ -54,7 +56,7 @@ def options(folder, **changes):
 
 def test_another_rate_is_resampled_as_in_the_preparation_of_data(tmp_path):
     soundfile.write(tmp_path / "a.wav", NOISE, 48000, subtype="FLOAT")
-    expected = to_16k(NOISE.astype(np.float32), 48000)
+    expected = resample(NOISE.astype(np.float32), 48000, RATE)
     found = load_signal(str(tmp_path / "a.wav")).numpy()
     assert found.shape == (-(-RATE // 3),) and np.array_equal(found, expected)
 
@@ -103,7 +105,7 @@ HARM = {
 def test_each_harm_is_named_with_its_file(tmp_path, words):
     path = tmp_path / "u1.wav"
     HARM[words](path)
-    found = load_signal(str(path))
+    found = load_signal(str(path), max_seconds=60)
     assert isinstance(found, BadSound) and str(path) in found and words in found
 
 
@@ -114,7 +116,7 @@ def test_each_harm_is_named_with_its_file(tmp_path, words):
 def test_other_processes_load_the_same_batches(tmp_path, context):
     annotation = write_set(tmp_path)
     tokens = build_tokens("phones", tmp_path, annotation, 8)
-    dataset = build_dataset(annotation, str(tmp_path), tokens)
+    dataset = build_dataset(annotation, tokens, data_root=str(tmp_path))
     load = partial(DataLoader, dataset, batch_size=2, collate_fn=partial(collate, multiple=1600))
     pairs = zip(load(), load(num_workers=1, multiprocessing_context=context), strict=True)
     for here, there in pairs:
@@ -125,7 +127,7 @@ def test_other_processes_load_the_same_batches(tmp_path, context):
 def test_long_utterances_are_read_in_pieces(tmp_path):
     annotation = write_set(tmp_path, seconds=1.0, count=1)
     whole, parts = (
-        build_dataset(annotation, str(tmp_path), None, piece_seconds=seconds)
+        build_dataset(annotation, None, piece_seconds=seconds, data_root=str(tmp_path))
         for seconds in (None, 0.3)
     )
     assert parts.data_ids == [f"train/0#{n}" for n in (1, 2, 3, 4)]
@@ -134,36 +136,45 @@ def test_long_utterances_are_read_in_pieces(tmp_path):
     assert torch.equal(torch.cat(sounds), whole[0]["noisy_sig"])
 
 
-def test_sorting_and_a_limit(tmp_path):
-    build = partial(build_dataset, write_set(tmp_path), str(tmp_path), None)
-    assert build(sorting="descending", limit=2).data_ids == ["train/1", "train/0"]
-    assert build(sorting="random", limit=3).data_ids == ["train/0", "train/1", "train/2"]
+def test_sorting(tmp_path):
+    build = partial(build_dataset, write_set(tmp_path), None)
+    ascending = [f"train/{n}" for n in range(4)]
+    assert build(sorting="descending").data_ids == ascending[::-1]
+    assert build(sorting="random").data_ids == build(sorting="ascending").data_ids == ascending
     with pytest.raises(RecipeError, match="'longest' is not one of ascending, descending"):
         build(sorting="longest")
+
+
+def test_targets_with_their_begin_and_end(tmp_path):
+    annotation = write_set(tmp_path)
+    tokens = build_tokens("phones", tmp_path, annotation, 8)
+    item = build_dataset(annotation, tokens, data_root=str(tmp_path))[0]
+    assert item["tokens"].tolist() == tokens.encode("DH AH K AE T").tolist()
+    assert item["tokens_bos"].tolist() == [tokens.begin, *item["tokens"]]
+    assert item["tokens_eos"].tolist() == [*item["tokens"], tokens.end]
+    assert (item["words"], item["phones"]) == ("THE CAT", "DH AH K AE T")
 
 
 def test_a_run_reads_its_three_sets_without_text_where_nothing_reads_it(tmp_path):
     for name in ("train", "valid", "test"):
         write_set(tmp_path, name, text=False)
-    train, valid, test, train_options, valid_options = dataio_prep(options(tmp_path), None)
-    assert not train_options["pin_memory"] and not train_options["shuffle"]
-    batches = list(DataLoader(train, **train_options))
+    train, valid, test = make_loaders(options(tmp_path), None, "cpu")
+    batches = list(train)
     assert [batch.id for batch in batches] == [["train/0", "train/1"], ["train/2", "train/3"]]
     assert batches[0].noisy_sig.data.shape == (2, 8000)  # 0.45 s and padding to 0.1 s
-    sounds, lens = next(iter(DataLoader(valid, **valid_options))).clean_sig
+    sounds, lens = next(iter(valid)).clean_sig
     assert sounds.shape == (3, RATE // 2) and torch.allclose(lens * 10, torch.tensor([8.0, 9, 10]))
-    assert len(test) == 4
-    assert dataio_prep(options(tmp_path), None, "cuda:0")[3]["pin_memory"]
-    assert dataio_prep(options(tmp_path, sorting="random"), None)[3]["shuffle"]
+    assert len(test.dataset) == 4 and not train.pin_memory
+    assert all(loader.pin_memory for loader in make_loaders(options(tmp_path), None, "cuda:0"))
 
 
-def test_batches_of_so_many_seconds_in_an_order_of_each_epoch(tmp_path):
+@pytest.mark.parametrize("changes", [{"sorting": "random"}, {"batch_seconds": 1.5}])
+def test_an_order_of_each_epoch_the_same_for_the_same_seed(tmp_path, changes):
     for name in ("train", "valid", "test"):
-        write_set(tmp_path, name, count=9)
+        write_set(tmp_path, name, count=8)
     orders = []
-    for _ in range(2):  # the same for the same seed
-        settings = options(tmp_path, batch_seconds=1.5, debug_utterances=8)
-        sampler = dataio_prep(settings, None)[3]["batch_sampler"]
+    for _ in range(2):
+        sampler = make_loaders(options(tmp_path, **changes), None, "cpu")[0].batch_sampler
         for epoch in (1, 2):
             sampler.set_epoch(epoch)
             orders.append(list(sampler))
@@ -175,9 +186,9 @@ def test_batches_of_so_many_seconds_in_an_order_of_each_epoch(tmp_path):
 def test_loader_processes_draw_no_number_of_the_training(tmp_path):
     for name in ("train", "valid", "test"):
         write_set(tmp_path, name, count=1)
-    train, _, _, train_options, _ = dataio_prep(options(tmp_path, num_workers=1), None)
+    train, _, _ = make_loaders(options(tmp_path, num_workers=1), None, "cpu")
     before = torch.random.get_rng_state()
-    list(DataLoader(train, **train_options))
+    assert len(list(train)) == 1
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

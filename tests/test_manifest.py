@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from errors import RecipeError
-from training.manifest import FACTS, SOUNDS, TEXTS, facts_of, read_manifest
+from training.manifest import SOUNDS, TEXTS, read_manifest
 
 ENTRY = {"noisy_wav": "{data_root}/n.wav", "clean_wav": "c.wav", "length": 1.0} | {
     "words": "A",
@@ -88,9 +88,3 @@ def test_text_may_be_missing_only_where_nothing_reads_it(tmp_path):
     assert "u1" in read_manifest(path, needs_text=False)
     with pytest.raises(RecipeError, match="u1: words is missing"):
         read_manifest(path)
-
-
-def test_facts_are_passed_through(tmp_path):
-    facts = dict(zip(FACTS, ("p226", "cafe", 2.5), strict=True))
-    path = write(tmp_path, {"u1": ENTRY | facts, "u2": ENTRY})
-    assert facts_of(read_manifest(path)) == {"u1": facts, "u2": {}}

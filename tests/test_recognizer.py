@@ -21,17 +21,8 @@ from training.recognizer import recognizer_from
 from training.tokens import build_tokens
 
 PIECES = 24
-ENCODER = dict(
-    input_size=40,
-    cnn_channels=[2, 2],
-    rnn_layers=1,
-    rnn_neurons=4,
-    dnn_neurons=4,
-    time_pooling=True,
-    time_pooling_size=4,
-    rnn_class=LSTM,
-    rnn_bidirectional=True,
-)
+ENCODER = dict(input_size=40, cnn_channels=[2, 2], rnn_layers=1, rnn_neurons=4, dnn_neurons=4)
+CRDNN_ONLY = dict(time_pooling=True, time_pooling_size=4, rnn_class=LSTM, rnn_bidirectional=True)
 SIZES = dict(hidden_size=4, attn_dim=4, channels=10, kernel_size=100)
 TEXT = ["THE CAT SAT ON THE MAT", "A DOG RAN TO THE BIG RED BARN", "BIRDS SING EVERY MORNING"] * 10
 
@@ -49,7 +40,9 @@ def speechbrains_parts():
     )
     embedding = Embedding(num_embeddings=PIECES, embedding_dim=128)
     outputs = [Linear(input_size=4, n_neurons=PIECES) for _ in range(2)]
-    return torch.nn.ModuleList([CRDNN(**ENCODER), embedding, decoder, *outputs]).eval()
+    return torch.nn.ModuleList(
+        [CRDNN(**ENCODER, **CRDNN_ONLY), embedding, decoder, *outputs]
+    ).eval()
 
 
 def write_folder(folder, settings="bos_index: 0\neos_index: 0\nblank_index: 0\n"):
@@ -90,7 +83,7 @@ def write_folder(folder, settings="bos_index: 0\neos_index: 0\nblank_index: 0\n"
 def stage(**changes):
     """The objects of a stage that a recognizer is put into."""
     modules = {
-        "encoder": AcousticEncoder(**ENCODER),
+        "encoder": AcousticEncoder(**ENCODER, time_pooling=4),
         "ctc_output": Linear(input_size=4, n_neurons=PIECES),
         "attention_decoder": AttentionDecoder(
             PIECES, 4, hidden_size=4, attention_size=4, channels=10, kernel_size=100
@@ -101,8 +94,6 @@ def stage(**changes):
         modules=modules,
         decoding=Decoding("attention_beam", beam),
         output_neurons=PIECES,
-        n_mels=40,
-        features="fbank",
     )
     return {**values, **changes}
 
@@ -173,13 +164,12 @@ def test_a_run_of_stage_3_is_found_with_its_tokens(tmp_path):
     given, found = stage()["modules"], stage(targets="characters", output_folder=tmp_path / "new")
     hand_over(given, tmp_path / "asr")
     recognizer = recognizer_from(tmp_path / "asr")
-    recognizer.check()
-    tokens = recognizer.install(found)
+    assert recognizer.install(found) is None  # the tokens are built from the run's folder
+    tokens = build_tokens("characters", tmp_path / "new/tokens", None, PIECES)
     for name, module in given.items():
         loaded = found["modules"][name].state_dict()
         assert all(torch.equal(loaded[key], value) for key, value in module.state_dict().items())
     assert tokens.decode(theirs.encode(TEXT[0])) == TEXT[0]
-    assert (tmp_path / "new/tokens/characters.txt").is_file()
     with pytest.raises(RecipeError, match="(?s)pieces.model does not exist.*--targets"):
         recognizer.install(stage(targets="pieces", output_folder=tmp_path / "other"))
     (tmp_path / "asr/ctc_output.ckpt").unlink()
@@ -197,8 +187,6 @@ def manifest():
     "changes, words",
     [
         ({"output_neurons": 30}, f"Give --output_neurons={PIECES}"),
-        ({"n_mels": 80}, "Give --n_mels=40"),
-        ({"features": "log_spectrum"}, "Give --features=fbank"),
         (
             {"modules": {"ctc_output": Linear(input_size=5, n_neurons=PIECES)}},
             "another network than this one",
@@ -211,14 +199,39 @@ def test_a_folder_of_another_shape_is_told(tmp_path, changes, words):
         recognizer_from(tmp_path / "asr").install(stage(**changes))
 
 
-def test_what_is_no_recognizer_is_told(tmp_path):
-    with pytest.raises(RecipeError, match="neither a folder"):
-        recognizer_from(tmp_path / "gone").check()
+def test_an_encoder_alone_keeps_what_fits(tmp_path):
+    given, found = stage(), stage()
+    given["modules"]["encoder"] = AcousticEncoder(**{**ENCODER, "input_size": 257}, time_pooling=4)
+    hand_over(given["modules"], tmp_path)
+    assert recognizer_from(str(tmp_path / "encoder.ckpt")).install(found) is None
+    states = [hparams["modules"]["encoder"].state_dict() for hparams in (given, found)]
+    same = {key: torch.equal(states[0][key], value) for key, value in states[1].items()
+            if states[0][key].shape == value.shape}  # fmt: skip
+    assert all(same.values()) and 0 < len(same) < len(states[1])
+    weights = [hparams["modules"]["ctc_output"].w.weight for hparams in (given, found)]
+    assert not torch.equal(*weights)
+
+
+@pytest.mark.parametrize("path", ["gone", "gone.ckpt", "empty"])
+def test_what_is_no_recognizer_is_told(tmp_path, path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RecipeError, match="(?s)is neither the folder.*asr.ckpt"):
+        recognizer_from(tmp_path / path)
+    assert recognizer_from(None) is None
+
+
+def test_a_missing_file_is_named(tmp_path):
     write_folder(tmp_path / "asr")
-    (tmp_path / "asr/asr.ckpt").unlink()
-    with pytest.raises(RecipeError, match="asr.ckpt"):
+    (tmp_path / "asr/tokenizer.ckpt").unlink()
+    with pytest.raises(RecipeError, match="tokenizer.ckpt"):
         recognizer_from(tmp_path / "asr").install(stage())
-    assert recognizer_from(None) is None and recognizer_from("mine/encoder.ckpt") is None
+
+
+def test_a_language_model_of_another_kind_is_told(tmp_path):
+    write_folder(tmp_path / "asr")
+    torch.save({"emb.weight": torch.ones(2)}, tmp_path / "asr/lm.ckpt")
+    with pytest.raises(RecipeError, match="lm.ckpt is not an RNNLM"):
+        recognizer_from(tmp_path / "asr").install(stage())
 
 
 def test_one_token_for_blank_and_end_excludes_a_ctc_scorer(tmp_path):

@@ -14,13 +14,9 @@ NAMES = ("noise", "speed", "drop_freq", "drop_chunk")
 def build_augmentation(names: list[str] | None, noise_csv: str = "white") -> Augmenter | None:
     """An Augmenter for waveforms [batch, samples], which returns them and an augmented copy.
 
-    Arguments
-    ---------
-    names : list of str or None
-        ``noise`` (0 to 15 dB), ``speed`` (95, 100 or 105 %), ``drop_freq`` (random bands removed),
-        ``drop_chunk`` (random stretches silenced), in the order of their use.
-    noise_csv : str
-        ``white``, or a CSV of noise files as SpeechBrain's AddNoise reads it.
+    ``names``, in the order of their use: noise (0 to 15 dB; ``noise_csv`` is ``white``, or files as
+    SpeechBrain's AddNoise lists them), speed (95, 100 or 105 %), drop_freq (random bands removed),
+    drop_chunk (random stretches silenced).
     """
     if not names:
         return None

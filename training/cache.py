@@ -39,9 +39,11 @@ class Cache:
         outputs = torch.zeros_like(signals)
         counts = (lens * signals.shape[1]).round().long().tolist()
         for output, utt_id, signal, count in zip(outputs, ids, signals, counts, strict=True):
-            key = (set_name, utt_id)
+            key, kept = (set_name, utt_id), np.empty(count, dtype=np.float32)
             if key in self.offsets:
-                output[:count] = self._read(self.offsets[key], count).to(output)
+                self.file.seek(self.offsets[key])
+                self.file.readinto(kept)
+                output[:count] = torch.from_numpy(kept)
                 continue
             with torch.no_grad():
                 output[:count] = compute(signal[None, :count])[0]
@@ -49,22 +51,12 @@ class Cache:
                 self._write(key, output[:count].cpu().numpy())
         return outputs
 
-    def _read(self, offset: int, count: int) -> torch.Tensor:
-        self.file.seek(offset)
-        samples = np.empty(count, dtype=np.float32)
-        self.file.readinto(samples)
-        return torch.from_numpy(samples)
-
     def _write(self, key: tuple[str, str], samples: np.ndarray) -> None:
-        written, problem = 0, "no room"
         try:
             self.file.seek(self.end)
-            written = self.file.write(samples)
-        except OSError as error:
-            problem = error
-        if written < samples.nbytes:
+            if self.file.write(samples) < samples.nbytes:
+                raise OSError("no room on the disk")
+            self.offsets[key], self.end = self.end, self.end + samples.nbytes
+        except OSError as problem:
             self.full = True
-            logger.warning("From now on enhanced speech is not cached on disk: %s", problem)
-        else:
-            self.offsets[key] = self.end
-            self.end += written
+            logger.warning("From now on enhanced speech is not cached: %s", problem)

@@ -15,12 +15,12 @@ from speechbrain.dataio.sampler import DynamicBatchSampler
 from torch.utils.data import DataLoader
 
 from corpus.audio import is_cut_short, read
-from corpus.layout import MAX_SECONDS, SAMPLE_RATE
+from corpus.layout import SAMPLE_RATE
 from corpus.resampling import resample
 from errors import RecipeError, listed
-from training.manifest import SOUNDS, read_manifest
+from training.manifest import read_manifest
 from training.ranks import deal
-from training.tokens import Tokens
+from training.tokens import Tokens, targets
 
 logger = logging.getLogger(__name__)
 
@@ -39,26 +39,17 @@ def make_loaders(
     no text.
     """
     common = dict(data_root=hparams["data_folder"], max_seconds=hparams["max_seconds"])
-    pieces = hparams.get("piece_seconds")
-    train, valid, test = (
-        build_dataset(hparams[f"{name}_annotation"], tokens, sorting, pieces_of, **common)
-        for name, sorting, pieces_of in (
-            ("train", hparams["sorting"], pieces),
-            ("valid", "ascending", None),
-            ("test", "ascending", None),
-        )
-    )
+    train_only = dict(sorting=hparams["sorting"], piece_seconds=hparams.get("piece_seconds"))
+    train = build_dataset(hparams["train_annotation"], tokens, **train_only, **common)
+    valid = build_dataset(hparams["valid_annotation"], tokens, "ascending", **common)
+    test = build_dataset(hparams["test_annotation"], tokens, "ascending", **common)
+
     pin = {"pin_memory": torch.device(device).type == "cuda"}
     options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
     if hparams["batch_seconds"]:
+        buckets = dict(num_buckets=30, length_func=itemgetter("length"), seed=hparams["seed"])
         options["batch_sampler"] = DynamicBatchSampler(
-            train,
-            hparams["batch_seconds"],
-            num_buckets=30,
-            length_func=itemgetter("length"),
-            shuffle=True,
-            batch_ordering="random",
-            seed=hparams["seed"],
+            train, hparams["batch_seconds"], shuffle=True, batch_ordering="random", **buckets
         )
     else:
         shuffle = hparams["sorting"] == "random"
@@ -87,6 +78,8 @@ def build_dataset(
     With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
     Everything in it can be pickled, for loader processes that are spawned.
     """
+    if sorting not in ORDERS:
+        raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
     entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
     dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))
     load = partial(load_signal, max_seconds=max_seconds)
@@ -94,17 +87,17 @@ def build_dataset(
     dataset.add_dynamic_item(load, takes=["clean_wav", "piece"], provides="clean_sig")
     text = []
     if tokens is not None:
-        dataset.add_dynamic_item(tokens.encode, takes=tokens.field, provides="tokens")
-        for name, add in (("tokens_bos", tokens.with_begin), ("tokens_eos", tokens.with_end)):
-            dataset.add_dynamic_item(add, takes="tokens", provides=name)
-        text = ["tokens", "tokens_bos", "tokens_eos", "words", "phones"]
+        names = ["tokens", "tokens_bos", "tokens_eos"]
+        dataset.add_dynamic_item(partial(targets, tokens), takes=tokens.field, provides=names)
+        text = [*names, "words", "phones"]
     dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
-    key = "length" if sorting in ("ascending", "descending") else None
-    return dataset.filtered_sorted(sort_key=key, reverse=sorting == "descending")
+    if sorting in ("ascending", "descending"):
+        dataset = dataset.filtered_sorted(sort_key="length", reverse=sorting == "descending")
+    return dataset
 
 
 def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict]:
-    """Utterances longer than ``seconds`` in parts of equal length (part i of n: piece = (i, n))."""
+    """Utterances longer than ``seconds`` in parts of equal length: part i of n, piece = (i, n)."""
     pieces = {}
     for name, entry in entries.items():
         n = math.ceil(entry["length"] / seconds) if seconds else 1
@@ -119,8 +112,8 @@ class BadSound(str):
 
 
 def load_signal(
-    path: str, piece: tuple[int, int] = (0, 1), max_seconds: float = MAX_SECONDS
-) -> "torch.Tensor | BadSound":
+    path: str, piece: tuple[int, int] = (0, 1), max_seconds: float = math.inf
+) -> torch.Tensor | BadSound:
     """Part i of n of a sound file -> float32 [samples] at 16 kHz."""
     try:
         info = soundfile.info(path)
@@ -129,32 +122,15 @@ def load_signal(
         if not MIN_SECONDS <= info.duration <= max_seconds:
             accepted = f"accepted: {MIN_SECONDS:g} to {max_seconds:g}"
             return BadSound(f"{path} lasts {info.duration:.3f} s; {accepted}")
-        signal, rate = read(path)
+        signal = resample(*read(path), SAMPLE_RATE)
     except (soundfile.LibsndfileError, OSError) as problem:
         return BadSound(f"{path} cannot be read as sound: {problem}")
     except RecipeError as problem:
-        return BadSound(problem)
+        return BadSound(f"{path}: {problem}")
     if not np.isfinite(signal).all():
         return BadSound(f"{path} holds samples that are not finite numbers")
-    signal = torch.from_numpy(resample(signal, rate, SAMPLE_RATE))
     i, n = piece
-    return signal[i * len(signal) // n : (i + 1) * len(signal) // n]
-
-
-def tell_resampling(*datasets: DynamicItemDataset, looked_at: int = 20) -> None:
-    """Log the other sample rates among the first files of each dataset."""
-    rates = set()
-    for dataset in datasets:
-        for entry in list(dataset.data.values())[:looked_at]:
-            for key in SOUNDS:
-                try:
-                    rates.add(soundfile.info(entry[key]).samplerate)
-                except (soundfile.LibsndfileError, OSError):
-                    pass  # told when the file is loaded
-    others = ", ".join(str(rate) for rate in sorted(rates - {SAMPLE_RATE}))
-    if others:
-        message = "Sound files at %s Hz are resampled to %d Hz each time they are read"
-        logger.info(message, others, SAMPLE_RATE)
+    return torch.from_numpy(signal[i * len(signal) // n : (i + 1) * len(signal) // n])
 
 
 class NoUtterance:
@@ -197,8 +173,7 @@ class BadUtterances:
     """What to do about them: ``error`` stops the run, ``skip`` leaves them out and counts."""
 
     def __init__(self, action: str):
-        self.action = action
-        self.told = set()
+        self.action, self.told = action, set()
 
     def meet(self, problems: list[str], may_be_empty: bool = True) -> int:
         """RecipeError, or each problem logged once; returns their number."""

@@ -15,22 +15,16 @@ from models.saved import write_sizes
 
 logger = logging.getLogger(__name__)
 
-# Names of a module's parameters in an exported model's folder, and in that of stage 1.
+# What a module's file is called in an exported model's folder, and in that of stage 1.
 OTHER_NAMES = {"enhance_model": "enhancer", "perceptual_model": "encoder"}
 
 
 class Source:
     """Where a module's parameters come from, as a stage lists it under ``loads``.
 
-    Arguments
-    ---------
-    path : str or None
-        File of a state dict, folder of a run or of an exported model, or a repository of the hub
-        (owner/name[/file.ckpt]). None: random parameters.
-    made_by : str
-        The command that makes the file, for the message when it is missing.
-    partly : bool
-        Whether parameters of another shape or name stay as they are (warm starts).
+    ``path`` is a file, the folder of a run or of an exported model, or a repository of the hub
+    (owner/name[/file.ckpt]); None: random parameters. ``made_by`` is the command that makes the
+    file. ``partly``: parameters of another shape or name stay as they are (warm starts).
     """
 
     def __init__(self, path: str | None, made_by: str, partly: bool = False):
@@ -38,34 +32,32 @@ class Source:
 
     def check(self, name: str) -> None:
         """RecipeError when the file is not there; a hub is asked when it is loaded."""
-        if self.path is None or is_hub_name(self.path) or find(name, self.path).is_file():
-            return
-        raise RecipeError(
-            f"{name}: {find(name, self.path)} does not exist. Run `{self.made_by}` first (with the "
-            "same seed), or give the path of another checkpoint."
-        )
+        if self.path and not is_hub_name(self.path) and not find(name, self.path).is_file():
+            raise RecipeError(
+                f"{name}: {find(name, self.path)} does not exist. Run `{self.made_by}` first "
+                "(with the same seed), or give the path of another checkpoint."
+            )
 
     def load(self, name: str, module: torch.nn.Module) -> None:
         """Put the parameters into the module."""
         own = module.state_dict()
-        if self.path is None or not own:
-            return
-        state = read_state(name, find(name, self.path))
-        if self.partly:
-            state = {key: v for key, v in state.items() if key in own and own[key].shape == v.shape}
-        put(name, module, state, self.path, strict=not self.partly)
+        if self.path and own:
+            state = read_state(name, find(name, self.path))
+            if self.partly:
+                state = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+            put(name, module, own | state if self.partly else state, self.path)
 
 
-def put(name: str, module: torch.nn.Module, state: dict, origin: object, strict: bool = True):
+def put(name: str, module: torch.nn.Module, state: dict, origin: object) -> None:
     """Put a state dict into a module; RecipeError where it is that of another network."""
     try:
-        module.load_state_dict(state, strict=strict)
+        module.load_state_dict(state)
     except RuntimeError as error:
         raise RecipeError(
             f"{name}: {origin} holds another network than this one:\n{str(error)[:600]}\n"
             "Give the sizes that it was trained with, or another path."
         ) from error
-    logger.info("%s: %d tensors loaded from %s", name, len(state), origin)
+    logger.info("%s: loaded from %s", name, origin)
 
 
 def find(name: str, path: str | Path) -> Path:
@@ -73,38 +65,30 @@ def find(name: str, path: str | Path) -> Path:
     if is_hub_name(path):
         owner, repository, *file = str(path).split("/")
         return fetched(name, f"{owner}/{repository}", *file or [f"{name}.ckpt"])
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    other = path / f"{OTHER_NAMES.get(name, name)}.ckpt"
-    return other if other.is_file() else path / f"{name}.ckpt"
+    if not Path(path).is_dir():
+        return Path(path)
+    other = Path(path) / f"{OTHER_NAMES.get(name, name)}.ckpt"
+    return other if other.is_file() else other.with_stem(name)
 
 
 def is_hub_name(path: str | Path) -> bool:
     """Whether a path reads owner/name or owner/name/file.ckpt, and no folder is called owner."""
-    parts = str(path).split("/")
-    repository = (
-        len(parts) == 2 and "." not in parts[1] or len(parts) == 3 and parts[2].endswith(".ckpt")
-    )
-    return (
-        repository
-        and all(parts)
-        and parts[0] not in (".", "..", "results")
-        and not Path(parts[0]).exists()
-    )
+    owner, *rest = str(path).split("/")
+    repository = len(rest) == 1 and "." not in rest[0] or rest[1:] and rest[1].endswith(".ckpt")
+    named = owner not in ("", ".", "..", "results") and all(rest) and len(rest) in (1, 2)
+    return bool(repository) and named and not Path(owner).exists()
 
 
 def fetched(key: str, source: str, file: str) -> Path:
     """A file of a folder or of a repository on the hub; ``key`` is named when it is missing."""
     try:
         found = Path(fetch(file, source))
+        found.stat()
     except (OSError, ValueError) as error:
         raise RecipeError(
             f"{key}: {source}/{file} is no file here, and the hub does not give it "
             f"({str(error)[:300]}). Check the path, or download the repository and give its folder."
         ) from error
-    if not found.is_file():
-        raise RecipeError(f"{key}: {found} does not exist. Check the path.")
     return found
 
 
@@ -113,23 +97,21 @@ def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise RecipeError(
-            f"{name}: {path} is not a readable file of parameters ({error})."
-        ) from error
+        problem = f"{name}: {path} is not a readable file of parameters ({error})."
+        raise RecipeError(problem) from error
 
 
 def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:
-    """Write each module's parameters and sizes to ``<folder>/<name>.ckpt`` and ``.json``."""
+    """Write the parameters and sizes of each module to ``<folder>/<name>.ckpt`` and ``.json``."""
     for name, module in modules.items():
         module = getattr(module, "module", module)  # without its DDP wrapper
         state = {key: value.cpu() for key, value in module.state_dict().items()}
-        if not state:
-            continue
-        path = Path(folder) / f"{name}.ckpt"
-        data = io.BytesIO()  # torch's own writer does not say that the disk is full
-        torch.save(state, data)
-        with whole(path) as aside, open(aside, "wb") as stream:
-            stream.write(data.getbuffer())
-            stream.flush()
-            os.fsync(stream.fileno())
-        write_sizes(module, path)
+        if state:
+            data = io.BytesIO()  # torch's own writer does not say that a disk is full
+            torch.save(state, data)
+            path = Path(folder) / f"{name}.ckpt"
+            with whole(path) as aside, open(aside, "wb") as stream:
+                stream.write(data.getbuffer())
+                stream.flush()
+                os.fsync(stream.fileno())
+            write_sizes(module, path)

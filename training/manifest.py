@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from corpus.files import read_text
 from errors import RecipeError, listed
 
-SOUNDS, TEXTS, FACTS = ("noisy_wav", "clean_wav"), ("words", "phones"), ("speaker", "noise", "snr")
+SOUNDS, TEXTS = ("noisy_wav", "clean_wav"), ("words", "phones")
 FORM = (
     'one object for each utterance: {"id": {"noisy_wav": path, "clean_wav": path, '
     '"length": seconds, "words": text, "phones": text}}'
@@ -31,9 +31,8 @@ def read_manifest(
     fields = SOUNDS + TEXTS if needs_text else SOUNDS
     problems = [p for name, entry in entries.items() for p in problems_of(name, entry, fields)]
     if problems:
-        raise RecipeError(
-            f"{path}: {len(problems)} problem(s):\n{listed(problems)}\nAccepted: {FORM}"
-        )
+        found = f"{len(problems)} problem(s):\n{listed(problems)}"
+        raise RecipeError(f"{path}: {found}\nAccepted: {FORM}")
     for entry in entries.values():
         for key in SOUNDS:
             entry[key] = entry[key].replace("{data_root}", str(data_root or ""))
@@ -44,8 +43,7 @@ def problems_of(name: str, entry: object, fields: tuple[str, ...]) -> list[str]:
     """What is wrong with one utterance, of which ``fields`` must hold text."""
     if not isinstance(entry, dict):
         return [f"{name}: {shown(entry)} is not an object"]
-    problems = []
-    place = PurePosixPath(name)
+    problems, place = [], PurePosixPath(name)
     if not place.parts or place.is_absolute() or ".." in place.parts or "\0" in name:
         problems.append(f"{name!r}: this id names no file; accepted: text, also speaker/utterance")
     if "id" in entry:
@@ -63,10 +61,3 @@ def problems_of(name: str, entry: object, fields: tuple[str, ...]) -> list[str]:
 def shown(value: object) -> str:
     """A value for a message."""
     return "missing" if value is None else repr(value)[:40]
-
-
-def facts_of(entries: dict[str, dict]) -> dict[str, dict]:
-    """Speaker, noise and SNR (dB) of each utterance, as far as its manifest entry has them."""
-    return {
-        name: {key: entry[key] for key in FACTS if key in entry} for name, entry in entries.items()
-    }

@@ -18,34 +18,28 @@ SPACE = "_"  # stands for the space between words among the characters
 def build_tokens(
     kind: str, folder: str | Path, train_annotation: str | Path, output_neurons: int
 ) -> "Tokens":
-    """The tokens saved in ``folder``, or those of the training manifest, which are saved there."""
+    """The tokens saved in ``folder``, or those of the training manifest, which are saved there.
+
+    RecipeError where the outputs cannot hold them.
+    """
     if kind not in KINDS:
         raise RecipeError(f"targets: {kind!r} is not one of {', '.join(KINDS)}.")
     file = tokens_file(kind, folder)
     if not file.is_file():
-        entries = read_manifest(train_annotation).values()
-        if kind == "pieces":
-            learn_pieces([entry["words"] for entry in entries], output_neurons, file)
-        else:
-            field = "phones" if kind == "phones" else "words"
-            learn_symbols({s for entry in entries for s in split(kind, entry[field])}, file)
-    return load_tokens(kind, file, output_neurons)
-
-
-def tokens_file(kind: str, folder: str | Path) -> Path:
-    """Where the tokens of a kind lie in the folder of a run's tokens."""
-    return Path(folder) / ("pieces.model" if kind == "pieces" else f"{kind}.txt")
-
-
-def load_tokens(kind: str, file: Path, output_neurons: int) -> "Tokens":
-    """Tokens from their file; RecipeError where the outputs cannot hold them."""
+        field = "phones" if kind == "phones" else "words"
+        texts = [entry[field] for entry in read_manifest(train_annotation).values()]
+        with whole(file) as aside:
+            if kind == "pieces":
+                aside.write_bytes(learned_pieces(texts, output_neurons))
+            else:
+                learned_symbols({s for text in texts for s in split(kind, text)}).save(aside)
     if kind == "pieces":
         tokens = PieceTokens(sentencepiece.SentencePieceProcessor(model_file=str(file)))
-        wrong, accepted = len(tokens) != output_neurons, str(len(tokens))
+        fits, accepted = len(tokens) == output_neurons, f"{len(tokens)}"
     else:
         tokens = SymbolTokens(kind, file)
-        wrong, accepted = len(tokens) > output_neurons, f"{len(tokens)} or more"
-    if wrong:
+        fits, accepted = len(tokens) <= output_neurons, f"{len(tokens)} or more"
+    if not fits:
         raise RecipeError(
             f"output_neurons: {output_neurons} outputs, but {file} has {len(tokens)} {kind}, "
             f"specials among them. Give --output_neurons={accepted}."
@@ -53,40 +47,36 @@ def load_tokens(kind: str, file: Path, output_neurons: int) -> "Tokens":
     return tokens
 
 
-def learn_symbols(symbols: set[str], file: Path) -> None:
-    """Write the three specials and the sorted symbols."""
+def tokens_file(kind: str, folder: str | Path) -> Path:
+    """Where tokens lie in their folder."""
+    return Path(folder) / ("pieces.model" if kind == "pieces" else f"{kind}.txt")
+
+
+def learned_symbols(symbols: set[str]) -> CTCTextEncoder:
+    """The three specials and the sorted symbols."""
     encoder = CTCTextEncoder()
     encoder.insert_blank(index=SymbolTokens.blank)
     encoder.insert_bos_eos(bos_index=SymbolTokens.begin, eos_index=SymbolTokens.end)
     encoder.update_from_iterable(sorted(symbols), sequence_input=False)
-    with whole(file) as aside:
-        encoder.save(aside)
+    return encoder
 
 
-def learn_pieces(texts: list[str], output_neurons: int, file: Path) -> None:
-    """Write a unigram model of the texts; unknown (which is the blank) 0, begin 1, end 2."""
+def learned_pieces(texts: list[str], output_neurons: int) -> bytes:
+    """A unigram model with SpeechBrain's settings; unknown (and blank) 0, begin 1, end 2."""
     model = io.BytesIO()
+    ids = dict(unk_id=0, bos_id=PieceTokens.begin, eos_id=PieceTokens.end, pad_id=-1)
+    settings = dict(model_type="unigram", vocab_size=output_neurons, minloglevel=1)
+    settings |= dict(max_sentencepiece_length=10, character_coverage=1.0)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            vocab_size=output_neurons,
-            model_type="unigram",
-            unk_id=PieceTokens.blank,
-            bos_id=PieceTokens.begin,
-            eos_id=PieceTokens.end,
-            pad_id=-1,
-            max_sentencepiece_length=10,
-            character_coverage=1.0,
-            minloglevel=1,
+            sentence_iterator=iter(texts), model_writer=model, **ids, **settings
         )
     except RuntimeError as error:
         raise RecipeError(
             f"output_neurons: {output_neurons} pieces cannot be learned from the training "
             f"transcripts ({error}). Give a smaller --output_neurons, or --targets=characters."
         ) from error
-    with whole(file) as aside:
-        aside.write_bytes(model.getvalue())
+    return model.getvalue()
 
 
 def split(kind: str, text: str) -> list[str]:
@@ -94,22 +84,7 @@ def split(kind: str, text: str) -> list[str]:
     return text.split() if kind == "phones" else list(text.replace(" ", SPACE))
 
 
-class Specials:
-    """What a decoder learns from: a token of the beginning before, or of the end after."""
-
-    begin: int
-    end: int
-
-    def with_begin(self, tokens: torch.Tensor) -> torch.Tensor:
-        """int64 [length] -> [length + 1]"""
-        return torch.nn.functional.pad(tokens, (1, 0), value=self.begin)
-
-    def with_end(self, tokens: torch.Tensor) -> torch.Tensor:
-        """int64 [length] -> [length + 1]"""
-        return torch.nn.functional.pad(tokens, (0, 1), value=self.end)
-
-
-class SymbolTokens(Specials):
+class SymbolTokens:
     """Phones or characters: blank 0, begin 1, end 2, the inventory from 3 on."""
 
     blank, begin, end = 0, 1, 2
@@ -136,7 +111,7 @@ class SymbolTokens(Specials):
         return "".join(symbols).replace(SPACE, " ").strip()
 
 
-class PieceTokens(Specials):
+class PieceTokens:
     """Sentencepiece pieces. A recognizer trained elsewhere may have one index for all specials."""
 
     blank, begin, end = 0, 1, 2  # a CTC scorer needs three different ones
@@ -160,3 +135,10 @@ class PieceTokens(Specials):
 
 
 Tokens = SymbolTokens | PieceTokens
+
+
+def targets(tokens: Tokens, text: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Text -> indices; after the begin, and before the end of sentence: int64 [length (+ 1)]."""
+    indices = tokens.encode(text)
+    pad = torch.nn.functional.pad
+    return indices, pad(indices, (1, 0), value=tokens.begin), pad(indices, (0, 1), value=tokens.end)

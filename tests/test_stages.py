@@ -1,0 +1,166 @@
+"""The three stages: what they leave, what is frozen, the rows of the table."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import speechbrain as sb
+import torch
+from tiny import JOINT, LEAN, ROOT, run, typed
+
+import train
+from models.mimic import mimic_distance
+
+FILES = {"train_log.txt", "valid_stats.txt", "test_stats.txt", "test_utterances.jsonl", "cost.json"}
+FILES |= {"log.txt", "env.log", "hyperparams.yaml", "train.py", "save"}
+
+
+def state(path):
+    return torch.load(path, weights_only=True)
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("stage", ["pretrain_perceptual", "enhance_mimic", "robust_asr"])
+def test_each_stage_leaves_what_it_promises(reference, stage):
+    folder = reference / "results" / stage / "1"
+    assert FILES <= {path.name for path in folder.iterdir()}
+    rows = [
+        json.loads(line) for line in (folder / "test_utterances.jsonl").read_text().split("\n")[:-1]
+    ]
+    assert len(rows) == 2 and {"noise", "snr", "speaker"} <= set(rows[0])
+    assert json.loads((folder / "cost.json").read_text())["training_seconds"] > 0
+
+
+@pytest.mark.slow
+def test_the_commands_as_typed_leave_pictures_sounds_and_a_model(place):
+    options = [option for option in typed("enhance_mimic") if option not in LEAN]
+    options = [option for option in options if not option.startswith("--enhanced_folder")]
+    command = [sys.executable, str(ROOT / "train.py"), *options, "--output_folder=my results"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    left = {str(p.relative_to(place / "my results")) for p in (place / "my results").rglob("*")}
+    assert {"model/hyperparams.yaml", "figures/summary.png"} <= left
+    assert sum(name.startswith("enhanced/") for name in left) == 2
+    assert any("events.out.tfevents" in name for name in left)
+
+
+def test_the_next_stage_finds_sizes_and_parameters(reference):
+    sizes = json.loads((reference / "results/pretrain_perceptual/1/encoder.json").read_text())
+    assert sizes["sizes"]["rnn_neurons"] == 8
+    left = state(reference / "results/pretrain_perceptual/1/encoder.ckpt")
+    assert equal(left, state(reference / "results/enhance_mimic/1/perceptual_model.ckpt"))
+
+
+def test_a_frozen_enhancer_is_bit_identical_after_the_cascade(reference):
+    before, after = (
+        state(reference / f"results/{s}/1/enhance_model.ckpt")
+        for s in ("enhance_mimic", "robust_asr")
+    )
+    assert equal(before, after) and any("running_mean" in key for key in before)
+
+
+def test_joint_training_moves_the_enhancer_and_leaves_the_perceptual_model(place):
+    assert run("robust_asr", *JOINT, "--output_folder=joint") == 0
+    before = state("results/enhance_mimic/1/enhance_model.ckpt")
+    assert not equal(before, state("joint/enhance_model.ckpt"))
+    before = state("results/pretrain_perceptual/1/encoder.ckpt")
+    assert equal(before, state("joint/perceptual_model.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "stage, options, frozen",
+    [("enhance_mimic", [], "perceptual_model"), ("robust_asr", JOINT, "perceptual_model")],
+)
+def test_in_every_step_the_mimic_loss_of_clean_against_clean_is_zero(
+    place, monkeypatch, stage, options, frozen
+):
+    seen = []
+
+    class Watched(train.MimicBrain):
+        def compute_objectives(self, predictions, batch, stage):
+            if stage == sb.Stage.TRAIN:
+                clean = [self.perceive(predictions["clean_features"]) for _ in range(2)]
+                layers = [layer.training for layer in dropouts(self.modules[frozen])]
+                seen.append((any(layers), mimic_distance(*clean, predictions["lens"]).item()))
+            return super().compute_objectives(predictions, batch, stage)
+
+    monkeypatch.setattr(train, "MimicBrain", Watched)
+    assert run(stage, *options, "--output_folder=watched") == 0
+    assert len(seen) > 4 and set(seen) == {(False, 0.0)}
+
+
+def dropouts(module):
+    return [layer for layer in module.modules() if "drop" in type(layer).__name__.lower()]
+
+
+def test_a_module_trains_from_its_unfreeze_epoch_on(place, monkeypatch):
+    moved = {}
+    original = train.MimicBrain.on_stage_end
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        if stage == sb.Stage.TRAIN:
+            before = state("results/enhance_mimic/1/enhance_model.ckpt")
+            moved[epoch] = not equal(before, self.modules["enhance_model"].state_dict())
+        return original(self, stage, stage_loss, epoch)
+
+    monkeypatch.setattr(train.MimicBrain, "on_stage_end", on_stage_end)
+    assert run("robust_asr", *JOINT, "--unfreeze_epoch=2", "--output_folder=later") == 0
+    assert moved == {1: False, 2: True}
+
+
+@pytest.mark.parametrize("signal", ["clean", "clean_noisy_phase", "noisy"])
+def test_rows_without_enhancer_need_no_earlier_stage(place, signal):
+    gone = ["--pretrained_enhance_path=gone.ckpt", "--pretrain_perceptual_path=gone.ckpt"]
+    options = [
+        f"--input_signal={signal}",
+        f"--output_folder={signal}",
+        "--test_metrics=[pesq, wer]",
+    ]
+    assert run("robust_asr", *gone, *options) == 0
+    lines = (place / signal / "test_utterances.jsonl").read_text().splitlines()
+    scores = [json.loads(line)["pesq"] for line in lines]
+    assert (min(scores) > 4.6) == (signal == "clean")
+
+
+def test_a_loss_added_after_training_is_reported_and_trains_nothing(place):
+    before = (place / "results/robust_asr/1/encoder.ckpt").read_bytes()
+    assert run("robust_asr", "--enhance_weight=0") == 0
+    assert "spectral:" in (place / "results/robust_asr/1/test_stats.txt").read_text()
+    assert (place / "results/robust_asr/1/encoder.ckpt").read_bytes() == before
+
+
+def test_a_loss_may_read_the_mask_of_a_frozen_enhancer(place):
+    assert run("robust_asr", "--enhance_weight=0", "--pesq_weight=1", "--output_folder=mask") == 0
+    assert "pesq_loss:" in (place / "mask/test_stats.txt").read_text()
+
+
+def test_every_utterance_is_scored_as_it_is_used_alone(place):
+    for size in (1, 2):
+        options = [f"--valid_batch_size={size}", f"--output_folder=by_{size}"]
+        assert run("enhance_mimic", *options, "--number_of_epochs=1") == 0
+    lines = [(place / f"by_{size}/test_utterances.jsonl").read_text() for size in (1, 2)]
+    scores = [[json.loads(line)["si_sdr"] for line in text.splitlines()] for text in lines]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoding", ["attention_greedy", "attention_beam", "ctc_beam"])
+def test_other_targets_and_decodings(place, decoding):
+    options = ["--targets=pieces", "--output_neurons=40", "--seq_weight=1.0", "--decoder_neurons=8"]
+    options += [f"--decoding_by={decoding}", "--beam={size: 3, ctc_weight: 0.3}"]
+    options += ["--input_signal=noisy", "--output_folder=my run", "--number_of_epochs=1"]
+    assert run("robust_asr", *options) == 0  # also in a folder with a space
+
+
+@pytest.mark.parametrize("kind", ["random", "filter_bank"])
+def test_controls_in_the_perceptual_models_place(place, kind):
+    taps = [] if kind == "random" else ["--mimic_taps=[bands]"]
+    assert run("enhance_mimic", f"--perceptual={kind}", f"--output_folder={kind}", *taps) == 0
+    assert "mimic:" in (place / kind / "test_stats.txt").read_text()
+    if kind == "random":
+        left = state("results/pretrain_perceptual/1/encoder.ckpt")
+        assert not equal(left, state("random/perceptual_model.ckpt"))
