@@ -96,6 +96,14 @@ def test_a_page_has_at_most_900_words(page):
     assert len(text(page).split()) <= WORDS
 
 
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_lines_of_text_are_short(page):
+    """All but tables and pictures."""
+    prose = re.sub(r"^```mermaid\n.*?^```$", "", text(page), flags=re.M | re.S)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "!["))]
+    assert not [line for line in lines if len(line) > 100]
+
+
 @pytest.mark.parametrize("kind", NOT_IN_DOCS)
 def test_the_docs_tell_no_history(kind):
     assert not [
