@@ -14,7 +14,7 @@ from errors import RecipeError
 from inference.batch import Job, jobs_for, note_done, record_of, split_done
 from inference.command import command_line, make_folder, seconds
 from inference.loading import RATE, fingerprint, load_enhancer
-from inference.sound import Scratch, describe, resampled, write_like
+from inference.sound import describe, on_disk, resampled, write_like
 
 DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
 same command goes on where it stopped. Each channel is enhanced by itself. The network works at
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def in_pieces(
-    signal: Scratch, enhance: Callable[[np.ndarray], np.ndarray], longest: float
+    signal: np.ndarray, enhance: Callable[[np.ndarray], np.ndarray], longest: float
 ) -> Iterator[np.ndarray]:
     """Noisy signal [samples] -> blocks of the enhanced one, as many samples in all.
 
@@ -57,10 +57,7 @@ def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=
     info = describe(job.source)
     back = StreamResampler(RATE, info.samplerate)
     with whole(job.target) as aside:
-        signals = [
-            Scratch(job.target.parent, resampled(job.source, RATE, channel))
-            for channel in range(info.channels)
-        ]
+        signals = [on_disk(resampled(job.source, RATE, n)) for n in range(info.channels)]
         channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]
         write_like(aside, job.target.suffix, info, channels)
     return info.frames / info.samplerate

@@ -1,8 +1,8 @@
 """A trained model as a folder that SpeechBrain's inference classes load without this repository.
 
 The enhancer loads with ``WaveformEnhancement``, a recognizer with ``EncoderASR`` or
-``EncoderDecoderASR``. Where the recognizer reads enhanced speech the enhancer stands in front of it,
-and the same folder loads as either. An enhancer that SpeechBrain does not have needs its own code.
+``EncoderDecoderASR``. Where the recognizer reads enhanced speech the enhancer stands in front of
+it, and the same folder loads as either. An enhancer that SpeechBrain does not have needs its code.
 """
 
 import logging

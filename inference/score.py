@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC", help=help)
     help = "what is said: a folder of .txt, or a .json or .csv of file and text"
     add("--transcripts", metavar="PATH", help=help)
-    help = """recognizer for the word error rate: a run's folder, or one of transformers: its folder,
-        or its name on the hub such as openai/whisper-small"""
+    help = """recognizer for the word error rate: a run's folder, or one of transformers: its
+        folder, or its name on the hub such as openai/whisper-small"""
     add("--model", help=help)
     help = "a system: adds the difference of each other one to it, paired by file"
     add("--against", metavar="NAME", help=help)
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def systems_of(texts: list[str]) -> list[System]:
-    """Each ``name=folder``; a folder alone is named by its last part, or whole where others are too."""
+    """Each ``name=folder``; a folder alone has its own name, or its path where others share it."""
     given = []
     for text in texts:
         name, sign, folder = text.partition("=")

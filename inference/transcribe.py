@@ -18,7 +18,7 @@ from errors import RecipeError
 from inference.batch import find, typed
 from inference.command import check_output, command_line, seconds
 from inference.loading import RATE, SHORTEST, at_least, load_recognizer
-from inference.sound import Scratch, resampled
+from inference.sound import on_disk, resampled
 
 DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
 joined. The confidence is the mean probability (geometric) that the recognizer gives to what it
@@ -98,7 +98,7 @@ def decoder_decisions(model, encoded: torch.Tensor, tokens) -> torch.Tensor:
 
 def transcribe_file(file: Path, model, longest: float = 20.0) -> Transcript:
     """A sound file of any length -> Transcript."""
-    signal = Scratch(None, resampled(file, RATE))
+    signal = on_disk(resampled(file, RATE))
     edges = cuts(signal, longest)
     texts, decisions = [], []
     for begin, end in zip(edges, edges[1:], strict=False):
