@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corpus.files import whole
+from corpus.files import typed_path, whole
 from corpus.resampling import StreamResampler
 from errors import RecipeError
 from inference.batch import Job, jobs_for, note_done, record_of, split_done
@@ -25,7 +25,8 @@ CONTEXT, FADE = RATE, RATE // 4  # samples around a piece that its network reads
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line("enhance.py", __doc__, DETAILS, "enhance_mimic")
-    made.add_argument("--output", required=True, help="folder (for one input file also a file)")
+    help = "folder (for one input file also a file)"
+    made.add_argument("--output", required=True, type=typed_path, help=help)
     help = "longer files are enhanced in pieces that are faded into each other (default: 20)"
     made.add_argument("--piece", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
@@ -57,7 +58,10 @@ def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=
     info = describe(job.source)
     back = StreamResampler(RATE, info.samplerate)
     with whole(job.target) as aside:
-        signals = [on_disk(resampled(job.source, RATE, n)) for n in range(info.channels)]
+        signals = [
+            on_disk(resampled(job.source, RATE, channel), job.target.parent)
+            for channel in range(info.channels)
+        ]
         channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]
         write_like(aside, job.target.suffix, info, channels)
     return info.frames / info.samplerate

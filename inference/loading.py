@@ -16,7 +16,6 @@ import torch
 from corpus.layout import SAMPLE_RATE as RATE
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, wanted
-from inference.batch import typed
 from inference.sound import load
 
 SHORTEST = RATE // 10  # samples that the networks need
@@ -26,7 +25,7 @@ TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopp
 
 def model_folder(given: str | Path) -> Path:
     """The model folder of a run's folder, or the folder itself; RecipeError where there is none."""
-    for folder in (typed(given) / "model", typed(given)):
+    for folder in (Path(given) / "model", Path(given)):
         if (folder / "hyperparams.yaml").is_file() and (folder / "README.md").is_file():
             return folder.resolve()
     raise RecipeError(

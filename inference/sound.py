@@ -16,9 +16,9 @@ from errors import RecipeError
 BLOCK_SECONDS = 10
 
 
-def on_disk(blocks: Iterable[np.ndarray]) -> np.ndarray:
+def on_disk(blocks: Iterable[np.ndarray], folder: Path | None = None) -> np.ndarray:
     """Blocks [samples] as one signal, whose memory is a file that goes away with it."""
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         for block in blocks:
             file.write(block.astype(np.float32).tobytes())
         samples = file.tell() // 4
