@@ -92,10 +92,9 @@ def load_model(interface: str, folder: Path, device: str):
 
 def is_foreign(given: str) -> bool:
     """Whether a ``--model`` is a folder of transformers, or a name on the hub."""
-    on_hub = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", given) and given.split("/")[0] != "results"
-    return (Path(given) / "config.json").is_file() or bool(
-        on_hub and not Path(given.split("/")[0]).exists()
-    )
+    owner = given.split("/")[0]
+    on_hub = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", given) and owner != "results"
+    return (Path(given) / "config.json").is_file() or bool(on_hub and not Path(owner).exists())
 
 
 def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
@@ -117,7 +116,7 @@ def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
         ) from error
 
     def recognize(path):
-        signal, options = load(path, RATE), {}
+        signal, options = at_least(load(path, RATE), SHORTEST), {}
         if pipeline.model.can_generate():
             most = 8 + TOKENS_A_SECOND * len(signal) // RATE
             options = {"generate_kwargs": {"max_new_tokens": most}}

@@ -216,7 +216,7 @@ def difference(system: System, base: System, name: str) -> tuple[float, tuple[fl
     others = {record["id"]: record for record in base.board.records}
     pairs = [(record, others.get(record["id"], {})) for record in system.board.records]
     rows = [
-        (ours[key] - theirs[key], *(ours[name] for name in length))
+        (ours[key] - theirs[key], *(ours[part] for part in length))
         for ours, theirs in pairs
         if ours.get(key) is not None and theirs.get(key) is not None
     ]
@@ -253,8 +253,7 @@ def run(options: argparse.Namespace) -> list[str]:
         for line in system.board.not_scored_lines():
             print(f"{system.name}: {line}")
     if options.output:
-        rows = (
-            {"system": system.name, **row} for system in systems for row in system.board.records
-        )
+        boards = [(system.name, system.board) for system in systems]
+        rows = [{"system": name, **row} for name, board in boards for row in board.records]
         write_text(options.output, "".join(json.dumps(row) + "\n" for row in rows))
     return problems

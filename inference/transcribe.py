@@ -37,9 +37,8 @@ class Transcript:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line("transcribe.py", __doc__, DETAILS, "robust_asr")
-    made.add_argument(
-        "--output", metavar="FILE", help="a .json or .csv for file, text and the rest"
-    )
+    help = "a .json or .csv for file, text, confidence and seconds"
+    made.add_argument("--output", type=typed_path, metavar="FILE", help=help)
     help = "recognized at once (default: 20)"
     made.add_argument("--longest", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
