@@ -1,4 +1,7 @@
-"""Enhance sound files with a trained model: ``python enhance.py --model results/enhance_mimic/1 noisy/ --output out/``."""
+"""Enhance sound files with a trained model.
+
+python enhance.py --model results/enhance_mimic/1 noisy/ --output enhanced/
+"""
 
 import sys
 

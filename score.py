@@ -1,4 +1,7 @@
-"""Score enhanced speech: ``python score.py --clean clean/ noisy=noisy/ ours=out/``."""
+"""Score enhanced speech of any system.
+
+python score.py --clean clean/ noisy=noisy/ ours=enhanced/
+"""
 
 import sys
 

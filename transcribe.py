@@ -1,4 +1,7 @@
-"""Transcribe sound files with a trained recognizer: ``python transcribe.py --model results/robust_asr/1 recordings/``."""
+"""Transcribe sound files with a trained recognizer.
+
+python transcribe.py --model results/robust_asr/1 recordings/ --output transcripts.csv
+"""
 
 import sys
 

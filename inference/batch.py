@@ -29,23 +29,13 @@ class Job:
         return {**facts, "model": model}
 
 
-def typed(given: str | Path) -> Path:
-    """A path as typed; ``~`` is the home folder, unless there is something of that very name."""
-    if not str(given):
-        raise RecipeError("A path is empty. Give a file or folder.")
-    try:
-        return Path(given) if os.path.exists(given) else Path(given).expanduser()
-    except RuntimeError:  # no such user
-        return Path(given)
-
-
-def find(inputs: Sequence[str | Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
+def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
     """(path, name to keep) of every sound file; folders are searched to the bottom.
 
     Raises RecipeError for a path that is not there, and where there is no sound at all.
     """
     found = []
-    for given in map(typed, inputs):
+    for given in inputs:
         if given.is_dir():
             files = find_files(given, SUFFIXES, leave_out)
             found += [(file, str(file.relative_to(given))) for file in files]
@@ -58,11 +48,10 @@ def find(inputs: Sequence[str | Path], leave_out: Path | None = None) -> list[tu
     return found
 
 
-def jobs_for(inputs: Sequence[str | Path], output: str | Path) -> list[Job]:
+def jobs_for(inputs: Sequence[Path], output: Path) -> list[Job]:
     """The jobs of a command; ``output`` is a folder, or for one input file a sound file's name."""
-    output = typed(output)
     if names_file(output):
-        if len(inputs) != 1 or typed(inputs[0]).is_dir():
+        if len(inputs) != 1 or inputs[0].is_dir():
             raise RecipeError(f"--output {output} is a file, the input is not one. Give a folder.")
         jobs = [Job(file, output, output.name) for file, _ in find(inputs)]
     else:
@@ -83,9 +72,8 @@ def names_file(output: Path) -> bool:
     return output.suffix.lower() in SUFFIXES and not output.is_dir()
 
 
-def record_of(output: str | Path) -> Path:
+def record_of(output: Path) -> Path:
     """Where the finished files of an output are noted."""
-    output = typed(output)
     return (output.parent if names_file(output) else output) / RECORD
 
 

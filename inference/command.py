@@ -1,6 +1,7 @@
 """What the commands share: options, checks of what a user types, exit codes."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,15 +9,17 @@ from pathlib import Path
 
 import torch
 
+from corpus.files import typed_path
 from errors import RecipeError, listed
 
 
 def command_line(name: str, does: str, details: str, stage: str) -> argparse.ArgumentParser:
     """Options of a command that runs a model over sound files."""
     made = argparse.ArgumentParser(name, description=does, epilog=details)
-    made.add_argument("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
+    help = "sound files and folders of them"
+    made.add_argument("inputs", nargs="+", type=typed_path, metavar="INPUT", help=help)
     help = f"a run's folder, such as results/{stage}/1, or an exported model"
-    made.add_argument("--model", required=True, help=help)
+    made.add_argument("--model", required=True, type=typed_path, help=help)
     add_common(made)
     return made
 
@@ -72,12 +75,12 @@ def make_folder(folder: Path) -> None:
     """Make an output folder; RecipeError where that cannot be, or nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "no permission to write there")
     except OSError as problem:
-        reason = problem.strerror
-    else:
-        reason = None if os.access(folder, os.W_OK | os.X_OK) else "no permission to write there"
-    if reason:
-        raise RecipeError(f"--output: {folder} cannot be used ({reason}). Give another place.")
+        raise RecipeError(
+            f"--output: {folder} cannot be used ({problem.strerror}). Give another place."
+        ) from problem
 
 
 def carry_out(

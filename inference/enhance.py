@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from corpus.files import whole
+from corpus.files import typed_path, whole
 from corpus.resampling import StreamResampler
 from errors import RecipeError
 from inference.batch import Job, jobs_for, note_done, record_of, split_done
 from inference.command import command_line, make_folder, seconds
 from inference.loading import RATE, fingerprint, load_enhancer
-from inference.sound import Scratch, describe, resampled, write_like
+from inference.sound import describe, on_disk, resampled, write_like
 
 DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
 same command goes on where it stopped. Each channel is enhanced by itself. The network works at
@@ -25,14 +25,15 @@ CONTEXT, FADE = RATE, RATE // 4  # samples around a piece that its network reads
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line("enhance.py", __doc__, DETAILS, "enhance_mimic")
-    made.add_argument("--output", required=True, help="folder (for one input file also a file)")
+    help = "folder (for one input file also a file)"
+    made.add_argument("--output", required=True, type=typed_path, help=help)
     help = "longer files are enhanced in pieces that are faded into each other (default: 20)"
     made.add_argument("--piece", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
 
 
 def in_pieces(
-    signal: Scratch, enhance: Callable[[np.ndarray], np.ndarray], longest: float
+    signal: np.ndarray, enhance: Callable[[np.ndarray], np.ndarray], longest: float
 ) -> Iterator[np.ndarray]:
     """Noisy signal [samples] -> blocks of the enhanced one, as many samples in all.
 
@@ -58,7 +59,7 @@ def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=
     back = StreamResampler(RATE, info.samplerate)
     with whole(job.target) as aside:
         signals = [
-            Scratch(job.target.parent, resampled(job.source, RATE, channel))
+            on_disk(resampled(job.source, RATE, channel), job.target.parent)
             for channel in range(info.channels)
         ]
         channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]

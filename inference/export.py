@@ -1,8 +1,8 @@
 """A trained model as a folder that SpeechBrain's inference classes load without this repository.
 
 The enhancer loads with ``WaveformEnhancement``, a recognizer with ``EncoderASR`` or
-``EncoderDecoderASR``. Where the recognizer reads enhanced speech the enhancer stands in front of it,
-and the same folder loads as either. An enhancer that SpeechBrain does not have needs its own code.
+``EncoderDecoderASR``. Where the recognizer reads enhanced speech the enhancer stands in front of
+it, and the same folder loads as either. An enhancer that SpeechBrain does not have needs its code.
 """
 
 import logging
@@ -22,9 +22,6 @@ from training.tokens import SPACE
 
 logger = logging.getLogger(__name__)
 
-FROM_HPARAMS = ("targets", "features", "n_mels", "asr_hop_length", "normalization", "beam")
-FROM_HPARAMS += ("output_neurons", "preset", "seed", "number_of_epochs", "input_signal")
-FROM_HPARAMS += ("observation_share",)
 SAVED = {"enhance_model": "enhancer", "encoder": "acoustic"}  # module -> its name in the folder
 
 
@@ -33,16 +30,8 @@ def export_model(
 ) -> Path | None:
     """Write the model folder; returns its path, or None where no module can be used alone.
 
-    Arguments
-    ---------
-    modules : dict
-        The trained modules by name, DDP wrappers allowed.
-    hparams : dict
-        The stage's settings.
-    tokens : SymbolTokens or PieceTokens
-        The recognizer's targets.
-    folder : path
-        Replaced when it exists, whole or not at all.
+    ``modules`` are the trained ones by name (DDP wrappers allowed), ``hparams`` the stage's
+    settings, ``tokens`` the recognizer's targets. A folder that exists is replaced as a whole.
     """
     modules = {name: getattr(module, "module", module) for name, module in modules.items()}
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
@@ -94,19 +83,23 @@ def is_known(name: str, module: torch.nn.Module) -> bool:
 
 def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
     """All that the templates ask for."""
-    facts = {key: hparams.get(key) for key in FROM_HPARAMS}
+    absent = dict.fromkeys(("enhancer", "acoustic", "decoder", "search", "interface"))
+    facts = {**hparams, **absent, "scorers": {}}
     table = Path(hparams["output_folder"]) / "test_stats.txt"
     facts["figures"] = read_text(table).strip().split("\n\n")[-1] if table.is_file() else None
     facts["data"] = Path(str(hparams.get("data_folder"))).name
     names, steps, exposed = list(exported), [], []
     if "enhancer" in exported:
-        facts["enhancer"] = enhancer_facts(exported["enhancer"], facts["observation_share"] or 0)
+        facts["enhancer"] = enhancer_facts(
+            exported["enhancer"], hparams.get("observation_share") or 0
+        )
         steps, exposed = ["enhance_model"], ["enhance_model"]
     if "acoustic" in exported:
         facts["acoustic"] = exported["acoustic"].sizes
         facts["search"] = search = search_of(exported, hparams)
         facts["decoder"] = getattr(exported.get("attention_decoder"), "sizes", None)
-        facts["scorers"] = scorers_of(exported, facts["beam"]) if search == "attention_beam" else {}
+        if search == "attention_beam":
+            facts["scorers"] = scorers_of(exported, hparams["beam"])
         by_attention = search.startswith("attention")
         facts["interface"] = "EncoderDecoderASR" if by_attention else "EncoderASR"
         mel_bands = ["mel_bands"] * bool(facts["acoustic"]["mel_bands"])
@@ -133,18 +126,15 @@ def enhancer_facts(enhancer: torch.nn.Module, noisy_share: float) -> dict:
 def search_of(exported: dict[str, torch.nn.Module], hparams: dict) -> str:
     """The stage's decoding, or greedy CTC where SpeechBrain cannot do it with these targets."""
     search = hparams["decoding_by"]
-    if search == "ctc_beam" and hparams["targets"] == "phones":
-        return "ctc_greedy"
-    if search.startswith("attention") and "attention_decoder" not in exported:
-        return "ctc_greedy"
-    return search
+    no_text = search == "ctc_beam" and hparams["targets"] == "phones"
+    no_decoder = search.startswith("attention") and "attention_decoder" not in exported
+    return "ctc_greedy" if no_text or no_decoder else search
 
 
 def scorers_of(exported: dict[str, torch.nn.Module], beam: dict) -> dict[str, float]:
     """Scorer -> its share in an attention beam search."""
-    shares = {"coverage": beam.get("coverage")}
-    if "ctc_output" in exported:
-        shares = {"ctc": beam.get("ctc_weight"), **shares}
+    by_ctc = beam.get("ctc_weight") if "ctc_output" in exported else None
+    shares = {"ctc": by_ctc, "coverage": beam.get("coverage")}
     return {name: share for name, share in shares.items() if share}
 
 

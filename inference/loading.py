@@ -16,7 +16,6 @@ import torch
 from corpus.layout import SAMPLE_RATE as RATE
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, wanted
-from inference.batch import typed
 from inference.sound import load
 
 SHORTEST = RATE // 10  # samples that the networks need
@@ -26,7 +25,7 @@ TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopp
 
 def model_folder(given: str | Path) -> Path:
     """The model folder of a run's folder, or the folder itself; RecipeError where there is none."""
-    for folder in (typed(given) / "model", typed(given)):
+    for folder in (Path(given) / "model", Path(given)):
         if (folder / "hyperparams.yaml").is_file() and (folder / "README.md").is_file():
             return folder.resolve()
     raise RecipeError(
@@ -93,10 +92,9 @@ def load_model(interface: str, folder: Path, device: str):
 
 def is_foreign(given: str) -> bool:
     """Whether a ``--model`` is a folder of transformers, or a name on the hub."""
-    on_hub = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", given) and given.split("/")[0] != "results"
-    return (Path(given) / "config.json").is_file() or bool(
-        on_hub and not Path(given.split("/")[0]).exists()
-    )
+    owner = given.split("/")[0]
+    on_hub = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", given) and owner != "results"
+    return (Path(given) / "config.json").is_file() or bool(on_hub and not Path(owner).exists())
 
 
 def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
@@ -118,7 +116,7 @@ def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
         ) from error
 
     def recognize(path):
-        signal, options = load(path, RATE), {}
+        signal, options = at_least(load(path, RATE), SHORTEST), {}
         if pipeline.model.can_generate():
             most = 8 + TOKENS_A_SECOND * len(signal) // RATE
             options = {"generate_kwargs": {"max_new_tokens": most}}

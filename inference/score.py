@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from corpus.files import find_files, read_text, write_text
+from corpus.files import find_files, read_text, typed_path, write_text
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
-from inference.batch import find, typed
+from inference.batch import find
 from inference.command import add_common, check_output, count
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
-from inference.sound import describe, load
+from inference.sound import load
 from inference.transcribe import transcribe_file
 from scoring.bootstrap import interval
 from scoring.metrics import METRICS, QUALITY, RATES
@@ -47,29 +47,31 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("score.py", description=__doc__, epilog=DETAILS)
     add = made.add_argument
     add("systems", nargs="+", metavar="[NAME=]FOLDER", help="enhanced speech, a row for each")
-    add("--clean", required=True, metavar="FOLDER", help="the same utterances, clean")
+    help = "the same utterances, clean"
+    add("--clean", required=True, type=typed_path, metavar="FOLDER", help=help)
     help = f"of {', '.join(QUALITY)} (default: all)"
     add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC", help=help)
     help = "what is said: a folder of .txt, or a .json or .csv of file and text"
-    add("--transcripts", metavar="PATH", help=help)
-    help = """recognizer for the word error rate: a run's folder, or one of transformers: its folder,
-        or its name on the hub such as openai/whisper-small"""
+    add("--transcripts", type=typed_path, metavar="PATH", help=help)
+    help = """recognizer for the word error rate: a run's folder, or one of transformers: its
+        folder, or its name on the hub such as openai/whisper-small"""
     add("--model", help=help)
     help = "a system: adds the difference of each other one to it, paired by file"
     add("--against", metavar="NAME", help=help)
-    add("--output", metavar="FILE", help="a .jsonl for the scores of every utterance")
+    help = "a .jsonl for the scores of every utterance"
+    add("--output", type=typed_path, metavar="FILE", help=help)
     add("--jobs", type=count, help="scoring processes (default: the cores that are free)")
     add_common(made)
     return made
 
 
 def systems_of(texts: list[str]) -> list[System]:
-    """Each ``name=folder``; a folder alone is named by its last part, or whole where others are too."""
+    """Each ``name=folder``; a folder alone has its own name, or its path where others share it."""
     given = []
     for text in texts:
         name, sign, folder = text.partition("=")
-        named = bool(sign and folder) and not typed(text).is_dir()
-        folder = typed(folder if named else text)
+        named = bool(sign and folder) and not Path(text).is_dir()
+        folder = typed_path(folder if named else text)
         given.append((name if named else folder.resolve().name, folder, named))
     times = Counter(name for name, _, _ in given)
     systems = [
@@ -106,26 +108,16 @@ def sounds(folder: Path, others: list[Path]) -> dict[str, Path]:
 
 def check_match(system: System, clean: dict[str, Path]) -> None:
     """RecipeError where a system's files lack a clean side or the reverse."""
-    odd = {
-        "without clean file": sorted(system.files.keys() - clean.keys()),
-        "missing": sorted(clean.keys() - system.files.keys()),
-    }
-    parts = [f"{what}:\n{listed(names)}" for what, names in odd.items() if names]
-    if parts:
+    if lonely := sorted(system.files.keys() ^ clean.keys()):
         raise RecipeError(
-            f"{system.name}: its files are not those of the clean folder. " + "\n".join(parts)
+            f"{system.name}: its files are not those of the clean folder. "
+            f"On one side only:\n{listed(lonely)}"
         )
-
-
-def signal_at(file: Path) -> np.ndarray:
-    """[samples] at 16 kHz within -1..1."""
-    signal = load(file, RATE)
-    return signal if describe(file).samplerate == RATE else signal.clip(-1, 1)
 
 
 def aligned(file: Path, clean_file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Both signals, cut to the shorter; RecipeError where they differ by more than 0.1 s."""
-    signal, clean = signal_at(file), signal_at(clean_file)
+    signal, clean = load(file, RATE), load(clean_file, RATE)
     if abs(len(signal) - len(clean)) > RATE / 10:
         raise RecipeError(
             f"{file} lasts {len(signal) / RATE:.2f} s and {clean_file} {len(clean) / RATE:.2f} s: "
@@ -173,7 +165,7 @@ def recognizer(given: str, device: str) -> Callable[[Path], str]:
     """A function: sound file -> words."""
     if is_foreign(given):
         return load_foreign(given, device)
-    model = load_recognizer(given, device)
+    model = load_recognizer(typed_path(given), device)
     return lambda file: transcribe_file(file, model).text
 
 
@@ -224,7 +216,7 @@ def difference(system: System, base: System, name: str) -> tuple[float, tuple[fl
     others = {record["id"]: record for record in base.board.records}
     pairs = [(record, others.get(record["id"], {})) for record in system.board.records]
     rows = [
-        (ours[key] - theirs[key], *(ours[name] for name in length))
+        (ours[key] - theirs[key], *(ours[part] for part in length))
         for ours, theirs in pairs
         if ours.get(key) is not None and theirs.get(key) is not None
     ]
@@ -240,19 +232,18 @@ def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
     if bool(options.transcripts) != bool(options.model):
         raise RecipeError("A word error rate needs both --transcripts and --model (a recognizer).")
-    output = options.output and typed(options.output)
-    if output:
-        check_output(output, options.overwrite)
+    if options.output:
+        check_output(options.output, options.overwrite)
     systems, problems = systems_of(options.systems), []
     names = [system.name for system in systems]
     if options.against and options.against not in names:
         raise RecipeError(f"--against {options.against}: not one of {', '.join(names)}.")
-    folders = [typed(options.clean), *(system.folder for system in systems)]
+    folders = [options.clean, *(system.folder for system in systems)]
     clean = sounds(folders[0], folders)
     for system in systems:
         system.files = sounds(system.folder, folders)
         check_match(system, clean)
-    texts = texts_from(typed(options.transcripts), clean) if options.transcripts else None
+    texts = texts_from(options.transcripts, clean) if options.transcripts else None
     recognize = recognizer(options.model, options.device) if options.model else None
     with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
         for system in systems:
@@ -261,9 +252,8 @@ def run(options: argparse.Namespace) -> list[str]:
     for system in systems:
         for line in system.board.not_scored_lines():
             print(f"{system.name}: {line}")
-    if output:
-        rows = (
-            {"system": system.name, **row} for system in systems for row in system.board.records
-        )
-        write_text(output, "".join(json.dumps(row) + "\n" for row in rows))
+    if options.output:
+        boards = [(system.name, system.board) for system in systems]
+        rows = [{"system": name, **row} for name, board in boards for row in board.records]
+        write_text(options.output, "".join(json.dumps(row) + "\n" for row in rows))
     return problems

@@ -16,22 +16,14 @@ from errors import RecipeError
 BLOCK_SECONDS = 10
 
 
-class Scratch:
-    """A signal [samples], float32, on disk in place of memory; goes away with the object."""
-
-    def __init__(self, folder: str | Path | None, blocks: Iterable[np.ndarray]):
-        self.file = tempfile.TemporaryFile(dir=folder)
+def on_disk(blocks: Iterable[np.ndarray], folder: Path | None = None) -> np.ndarray:
+    """Blocks [samples] as one signal, whose memory is a file that goes away with it."""
+    with tempfile.TemporaryFile(dir=folder) as file:
         for block in blocks:
-            self.file.write(np.ascontiguousarray(block, np.float32).tobytes())
-        self.samples = self.file.tell() // 4
-
-    def __len__(self):
-        return self.samples
-
-    def __getitem__(self, part):
-        start, stop, _ = part.indices(self.samples)
-        self.file.seek(4 * start)
-        return np.frombuffer(self.file.read(4 * max(0, stop - start)), np.float32).copy()
+            file.write(block.astype(np.float32).tobytes())
+        samples = file.tell() // 4
+        file.flush()
+        return np.memmap(file, np.float32, "r") if samples else np.empty(0, np.float32)
 
 
 @contextmanager

@@ -2,23 +2,22 @@
 
 import argparse
 import csv
-import io
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from corpus.files import whole
+from corpus.files import typed_path, whole
 from errors import RecipeError
-from inference.batch import find, typed
+from inference.batch import find
 from inference.command import check_output, command_line, seconds
 from inference.loading import RATE, SHORTEST, at_least, load_recognizer
-from inference.sound import Scratch, resampled
+from inference.sound import on_disk, resampled
 
 DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
 joined. The confidence is the mean probability (geometric) that the recognizer gives to what it
@@ -38,9 +37,8 @@ class Transcript:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command_line("transcribe.py", __doc__, DETAILS, "robust_asr")
-    made.add_argument(
-        "--output", metavar="FILE", help="a .json or .csv for file, text and the rest"
-    )
+    help = "a .json or .csv for file, text, confidence and seconds"
+    made.add_argument("--output", type=typed_path, metavar="FILE", help=help)
     help = "recognized at once (default: 20)"
     made.add_argument("--longest", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
@@ -98,7 +96,7 @@ def decoder_decisions(model, encoded: torch.Tensor, tokens) -> torch.Tensor:
 
 def transcribe_file(file: Path, model, longest: float = 20.0) -> Transcript:
     """A sound file of any length -> Transcript."""
-    signal = Scratch(None, resampled(file, RATE))
+    signal = on_disk(resampled(file, RATE))
     edges = cuts(signal, longest)
     texts, decisions = [], []
     for begin, end in zip(edges, edges[1:], strict=False):
@@ -111,22 +109,20 @@ def transcribe_file(file: Path, model, longest: float = 20.0) -> Transcript:
 def save(transcripts: list[Transcript], output: Path) -> None:
     """Write a .json or .csv file."""
     rows = [asdict(transcript) for transcript in transcripts]
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-    if output.suffix.lower() == ".csv":
-        stream = io.StringIO(newline="")
-        table = csv.DictWriter(stream, fieldnames=list(Transcript.__dataclass_fields__))
-        table.writeheader()
-        table.writerows(rows)
-        text = stream.getvalue()
-    with whole(output) as aside:
-        aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # a name may be no text
+    text = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}  # odd file names
+    with whole(output) as aside, open(aside, "w", **text) as stream:
+        if output.suffix.lower() == ".json":
+            json.dump(rows, stream, indent=1, ensure_ascii=False)
+        else:
+            table = csv.DictWriter(stream, [field.name for field in fields(Transcript)])
+            table.writeheader()
+            table.writerows(rows)
 
 
 def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
-    output = options.output and typed(options.output)
-    if output:
-        check_output(output, options.overwrite, (".json", ".csv"))
+    if options.output:
+        check_output(options.output, options.overwrite, (".json", ".csv"))
     files = find(options.inputs)
     model = load_recognizer(options.model, options.device)
     begun, done, problems = time.perf_counter(), [], []
@@ -136,8 +132,8 @@ def run(options: argparse.Namespace) -> list[str]:
             tqdm.write(f"{name} ({done[-1].confidence:.2f}): {done[-1].text}")
         except (RecipeError, OSError) as problem:
             problems.append(f"{name}: {problem}")
-    if output:
-        save(done, output)
+    if options.output:
+        save(done, options.output)
     took, sound = time.perf_counter() - begun, sum(transcript.seconds for transcript in done)
     print(
         f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor "

@@ -12,13 +12,24 @@ from training.tokens import build_tokens
 
 TEXTS = {"a": "ABBA SAW A SAD BEAD", "b": "BEADS AS BAD"}
 PHONES = {"a": "AE B AH", "b": "B"}
+BEAM = {"size": 3, "ctc_weight": 0.3, "coverage": 1.5, "lm_weight": 0.0}
+BEAM |= {"eos_threshold": 10.0, "max_attn_shift": 240, "temperature": 1.0}
 SETTINGS = {
-    "input_signal": "enhanced", "features": "fbank", "n_mels": 20, "asr_hop_length": 10, "normalization": "mean_variance",
-    "targets": "characters", "output_neurons": 10, "decoding_by": "ctc_greedy", "preset": "mini", "data_folder": "mini_corpus",
-    "seed": 1, "number_of_epochs": 1, "observation_share": 0.0,
-    "beam": {"size": 3, "ctc_weight": 0.3, "coverage": 1.5, "lm_weight": 0.0, "eos_threshold": 10.0, "max_attn_shift": 240,
-             "temperature": 1.0},
-}  # fmt: skip
+    "input_signal": "enhanced",
+    "observation_share": 0.0,
+    "features": "fbank",
+    "n_mels": 20,
+    "asr_hop_length": 10,
+    "normalization": "mean_variance",
+    "targets": "characters",
+    "output_neurons": 10,
+    "decoding_by": "ctc_greedy",
+    "beam": BEAM,
+    "preset": "mini",
+    "data_folder": "mini_corpus",
+    "seed": 1,
+    "number_of_epochs": 1,
+}
 PIECES = {"targets": "pieces", "output_neurons": 14, "input_signal": "noisy"}
 ATTENTION = {**PIECES, "decoding_by": "attention_beam"}
 
@@ -44,7 +55,8 @@ def recognizer(folder, mel_bands=None, **settings):
     """A run's folder with an exported recognizer; returns (modules, tokens)."""
     torch.manual_seed(0)
     hparams = {**SETTINGS, "output_folder": str(folder), **settings}
-    entries = {key: {"words": text, "phones": PHONES[key]} for key, text in TEXTS.items()}
+    sounds = {"noisy_wav": "a.wav", "clean_wav": "a.wav", "length": 1.0}
+    entries = {key: {**sounds, "words": TEXTS[key], "phones": PHONES[key]} for key in TEXTS}
     (folder / "train.json").write_text(json.dumps(entries))
     outputs = hparams["output_neurons"]
     tokens = build_tokens(hparams["targets"], folder, str(folder / "train.json"), outputs)

@@ -205,8 +205,11 @@ def test_a_folder_of_transcripts_may_hold_junk_links_and_no_other_encoding(
 
 def test_a_recognizer_of_transformers_is_used(folders, letters, capsys):
     words = ["--transcripts", folders / "texts", "--model", letters]
+    for kind in ("clean", "noisy"):
+        soundfile.write(folders / kind / "void.wav", np.zeros(0), 16000)
+    (folders / "texts/void.txt").write_text("")
     assert scored(folders, folders / "noisy", *words, "--output", folders / "scores.jsonl") == 0
-    (row, _) = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
+    (row, _, _) = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
     assert row["hypothesis"] == load_foreign(letters)(folders / "noisy/u1.wav")
     assert row["reference"] == "A SAD BAD BEAD" and row["word_errors"] > 0
     words[-1] = speech_model(folders / "no_letters")
