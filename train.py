@@ -241,14 +241,14 @@ class MimicBrain(sb.Brain):
         with self.evaluation_ctx:
             p = self.compute_forward(batch, stage)
             loss = self.compute_objectives(p, batch, stage)
-        if "signal" in p:
-            self.scores.add_quality(batch.id, p["signal"], p["clean_wav"], p["lens"])
         if "hypotheses" in p:
             self.scores.add_words(batch.id, batch.words, batch.phones, p["hypotheses"])
-        if stage == sb.Stage.VALID:
-            self.figures.look(batch.id, p)
-        elif getattr(self.hparams, "enhanced_folder", None):
-            report.save_sounds(self.hparams.enhanced_folder, batch.id, p)
+        if "signal" in p:
+            self.scores.add_quality(batch.id, p["signal"], p["clean_wav"], p["lens"])
+            if stage == sb.Stage.VALID:
+                self.figures.look(batch.id, p["noisy_wav"], p["clean_wav"], p["signal"], p["lens"])
+            elif folder := getattr(self.hparams, "enhanced_folder", None):
+                report.save_sounds(folder, batch.id, p["signal"], p["lens"])
         return loss.detach()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):

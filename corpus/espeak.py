@@ -12,6 +12,7 @@ from errors import RecipeError, wanted
 RATE = 22050  # Hz, of what espeak-ng makes
 SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: samples go to the callback, within the call
 DO_NOT_EXIT = 0x8000  # espeak_Initialize: report a failure instead of ending the process
+LONGEST_PATH = 140  # bytes; espeak-ng cuts longer ones
 UTF8 = 1
 WORDS_PER_MINUTE = 1  # espeak_PARAMETER number
 IPA = 2 | ord("_") << 8  # phonemes in IPA, with an underscore between them
@@ -62,12 +63,11 @@ class Engine:
     def __init__(self, folder: Path):
         self._library = ctypes.CDLL(_loader().get_library_path())
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, str(folder).encode(), DO_NOT_EXIT)
-        if rate != RATE:
+        path, start = str(folder).encode(), self._library.espeak_Initialize
+        if len(path) > LONGEST_PATH or start(SYNCHRONOUS, 0, path, DO_NOT_EXIT) != RATE:
             raise RecipeError(
-                f"espeak-ng did not start on {folder}: it answered {rate}, expected {RATE} (Hz). "
-                "This path must be shorter than 150 characters: set TMPDIR to a short one, or "
-                "reinstall at a short path: pip install --force-reinstall espeakng-loader"
+                f"espeak-ng does not start on {folder}. The path must have at most {LONGEST_PATH} "
+                "characters: set TMPDIR to a short one, or install espeakng-loader at a short one."
             )
         self._pieces = []
         self._callback = _Callback(self._collect)  # kept: the library has only its bare pointer

@@ -141,14 +141,13 @@ def read_lexicon(path: str | Path) -> dict[str, list[str]]:
     return entries
 
 
-def unknown_words_message(words: dict[str, str], template: str | Path | None = None) -> str:
+def unknown_words_message(words: dict[str, str]) -> str:
     """Say which words (word -> utterance) have no pronunciation, and what to do."""
     shown = [f"{word} (in {utterance})" for word, utterance in sorted(words.items())]
-    where = f" (all of them stand in {template}, ready to be filled in)" if template else ""
     return (
         f"{len(words)} word(s) have no pronunciation, as they are not in the letters A to Z:\n"
         f"{listed(shown, shown=20)}\n"
         "Write them out in the transcripts; or write them into a text file, one a line, as:\n"
-        f"WORD P H O N E S{where},\n"
+        "WORD P H O N E S\n"
         f"and name it: --extra_lexicon=words.txt. The phones: {' '.join(phone_set())}"
     )

@@ -1,4 +1,4 @@
-"""Score folders of enhanced speech against clean speech: the same metrics for any system's output."""
+"""Score folders of enhanced speech against clean speech: the same metrics for any system."""
 
 import argparse
 import csv
@@ -20,11 +20,11 @@ from inference.command import add_common, check_output, count
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import describe, load
 from inference.transcribe import transcribe_file
-from scoring.bootstrap import paired_interval, paired_ratio_interval
+from scoring.bootstrap import interval
 from scoring.metrics import METRICS, QUALITY, RATES
 from scoring.pool import MetricPool
-from scoring.scoreboard import Scoreboard
-from scoring.words import ErrorRates
+from scoring.scoreboard import Scoreboard, mean_or_rate
+from scoring.words import word_errors
 
 AT_ONCE = 64  # files whose signals wait in memory
 DETAILS = """Files are matched by name without suffix. Both sides are brought to 16 kHz and one
@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC", help=help)
     help = "what is said: a folder of .txt, or a .json or .csv of file and text"
     add("--transcripts", metavar="PATH", help=help)
-    help = """recognizer for the word error rate: a run's folder such as results/robust_asr/1, or one
-        of transformers: its folder, or its name on the hub such as openai/whisper-small"""
+    help = """recognizer for the word error rate: a run's folder, or one of transformers: its folder,
+        or its name on the hub such as openai/whisper-small"""
     add("--model", help=help)
     help = "a system: adds the difference of each other one to it, paired by file"
     add("--against", metavar="NAME", help=help)
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def systems_of(texts: list[str]) -> list[System]:
-    """Each ``name=folder``; a folder alone is named by its last part, or whole where that is taken."""
+    """Each ``name=folder``; a folder alone is named by its last part, or whole where others are too."""
     given = []
     for text in texts:
         name, sign, folder = text.partition("=")
@@ -181,20 +181,20 @@ def score(
     system: System, clean: dict[str, Path], pool: MetricPool, texts=None, recognize=None
 ) -> list[str]:
     """Fill a system's board; returns messages of the files that could not be scored."""
-    problems, rates = [], ErrorRates()
+    problems, words = [], []
     names = tqdm(sorted(clean), f"Scoring {system.name}", unit="file", delay=5, disable=None)
     for number, name in enumerate(names, start=1):
         try:
             signals = aligned(system.files[name], clean[name])
             if recognize:
-                rates.add(name, texts[name], recognize(system.files[name]))
+                words.append(word_errors(name, texts[name], recognize(system.files[name])))
             pool.submit(name, *signals)
         except (RecipeError, OSError) as problem:
-            problems.append(f"{system.name}: {problem}")
+            problems.append(f"{system.name}, {name}: {problem}")
         if number % AT_ONCE == 0:
             system.board.merge(pool.collect())
     system.board.merge(pool.collect())
-    system.board.merge(rates.records)
+    system.board.merge(words)
     return problems
 
 
@@ -220,24 +220,20 @@ def table(systems: list[System], against: str | None = None) -> str:
 
 def difference(system: System, base: System, name: str) -> tuple[float, tuple[float, float]]:
     """(difference, 95 % interval) of a metric, over the files that have it in both systems."""
-    errors, length = RATES.get(name, (name, None))
+    key, *length = RATES.get(name, (name,))
     others = {record["id"]: record for record in base.board.records}
     pairs = [(record, others.get(record["id"], {})) for record in system.board.records]
-    pairs = [(a, b) for a, b in pairs if a.get(errors) is not None and b.get(errors) is not None]
-    if not pairs:
-        return float("nan"), (float("nan"), float("nan"))
-    ours, theirs = ([record[errors] for record in side] for side in zip(*pairs, strict=True))
-    gain = sum(ours) - sum(theirs)
-    if length is None:
-        return gain / len(pairs), paired_interval(ours, theirs)
-    lengths = [record[length] for record, _ in pairs]
-    share = 100 * gain / sum(lengths) if sum(lengths) else float("nan")
-    return share, paired_ratio_interval(ours, theirs, lengths)
+    rows = [
+        (ours[key] - theirs[key], *(ours[name] for name in length))
+        for ours, theirs in pairs
+        if ours.get(key) is not None and theirs.get(key) is not None
+    ]
+    return mean_or_rate(rows), interval(*zip(*rows, strict=True))
 
 
-def cell(mean: float, interval: tuple[float, float], form: str = ".2f") -> str:
+def cell(mean: float, ends: tuple[float, float], form: str = ".2f") -> str:
     """A mean and its interval."""
-    return f"{mean:{form}} [{interval[0]:{form}}, {interval[1]:{form}}]"
+    return f"{mean:{form}} [{ends[0]:{form}}, {ends[1]:{form}}]"
 
 
 def run(options: argparse.Namespace) -> list[str]:

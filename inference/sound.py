@@ -38,6 +38,8 @@ class Scratch:
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """A sound file to read from; RecipeError where it is none, also in the midst of reading."""
     try:
+        if not path.is_file():  # a pipe would wait for ever
+            raise OSError("there is no such file")
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name may be no text
             yield file
     except (soundfile.LibsndfileError, OSError, TypeError) as problem:  # TypeError: raw samples

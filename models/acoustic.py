@@ -9,6 +9,7 @@ from speechbrain.nnet.embedding import Embedding
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.pooling import Pooling1d
 from speechbrain.nnet.RNN import LSTM, AttentionalRNNDecoder
+from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from corpus.layout import SAMPLE_RATE
@@ -17,7 +18,7 @@ from models.features import BINS
 from models.saved import arguments
 
 
-def mel_bank(bins: int, n_mels: int) -> torch.Tensor:
+def mel_bank(bins: int, n_mels: int) -> Tensor:
     """Weights that average a spectrum's bins into mel bands: [bins, n_mels]."""
     bank = melscale_fbanks(bins, 0.0, SAMPLE_RATE / 2, n_mels, SAMPLE_RATE)
     return bank / bank.sum(dim=0, keepdim=True).clamp(min=1e-6)
@@ -49,28 +50,27 @@ class AcousticEncoder(Sequential):
         self.sizes = arguments(locals())
         bank = mel_bank(input_size, mel_bands) if mel_bands else None
         self.register_buffer("bank", bank, persistent=False)
-        activation = torch.nn.LeakyReLU
         self.add_module("CNN", Sequential(input_shape=[None, None, mel_bands or input_size]))
-        for number, channels in enumerate(cnn_channels):
-            block = dict(channels=channels, activation=activation, dropout=dropout)
-            self.CNN.append(CNNBlock, layer_name=f"block_{number}", **block)
+        for i, channels in enumerate(cnn_channels):
+            self.CNN.append(CNNBlock, channels=channels, dropout=dropout, layer_name=f"block_{i}")
         if time_pooling > 1:
             pooling = Pooling1d("max", kernel_size=time_pooling, input_dims=4, pool_axis=1)
             self.append(pooling, layer_name="time_pooling")
         rnn = dict(hidden_size=rnn_neurons, num_layers=rnn_layers, dropout=dropout)
         self.append(LSTM, layer_name="RNN", bidirectional=True, re_init=False, **rnn)
         self.append(Sequential, layer_name="DNN")
-        for number in range(2):
-            block = dict(neurons=dnn_neurons, activation=activation, dropout=dropout)
-            self.DNN.append(DNN_Block, layer_name=f"block_{number}", **block)
+        for i in range(2):
+            self.DNN.append(
+                DNN_Block, neurons=dnn_neurons, dropout=dropout, layer_name=f"block_{i}"
+            )
 
     def tap_names(self) -> list[str]:
         """All the names that ``forward`` takes as taps."""
         return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
 
     def forward(
-        self, features: torch.Tensor, taps: Sequence[str] | None = None
-    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        self, features: Tensor, taps: Sequence[str] | None = None
+    ) -> Tensor | dict[str, Tensor]:
         """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output.
 
         Those of the CNN are [batch, time, freq', channels]; after it only ``encoder`` goes on.
@@ -87,7 +87,7 @@ class AcousticEncoder(Sequential):
         return {tap: outputs[tap] for tap in taps} if taps else x
 
 
-class AttentionDecoder(torch.nn.Module):
+class AttentionDecoder(nn.Module):
     """Embedding, GRU decoder with location-aware attention, output layer.
 
     ``n_outputs`` counts the tokens with their specials, ``encoder_size`` is the last dimension of
@@ -108,23 +108,13 @@ class AttentionDecoder(torch.nn.Module):
         super().__init__()
         self.sizes = arguments(locals())
         self.embedding = Embedding(num_embeddings=n_outputs, embedding_dim=embedding_size)
-        self.decoder = AttentionalRNNDecoder(
-            rnn_type="gru",
-            attn_type="location",
-            hidden_size=hidden_size,
-            attn_dim=attention_size,
-            num_layers=1,
-            enc_dim=encoder_size,
-            input_size=embedding_size,
-            channels=channels,
-            kernel_size=kernel_size,
-            dropout=dropout,
-        )
+        sizes = dict(hidden_size=hidden_size, enc_dim=encoder_size, input_size=embedding_size)
+        sizes |= dict(attn_dim=attention_size, channels=channels, kernel_size=kernel_size)
+        sizes |= dict(num_layers=1, dropout=dropout)
+        self.decoder = AttentionalRNNDecoder("gru", "location", **sizes)
         self.linear = Linear(input_size=hidden_size, n_neurons=n_outputs)
 
-    def forward(
-        self, encoded: torch.Tensor, lens: torch.Tensor, tokens_bos: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, encoded: Tensor, lens: Tensor, tokens_bos: Tensor) -> Tensor:
         """Encoded [batch, time, dim], lengths, tokens [batch, length] -> [batch, length, n].
 
         The output is log posteriors, computed in 32 bit.

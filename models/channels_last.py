@@ -4,15 +4,15 @@ SpeechBrain holds [batch, time, freq, channels] and transposes around each layer
 as an image of time by frequency the tensor already has PyTorch's channels-last order.
 """
 
-import torch
 from speechbrain.lobes.models.CRDNN import CNN_Block
 from speechbrain.nnet.CNN import Conv2d
 from speechbrain.nnet.normalization import BatchNorm2d
 from speechbrain.nnet.pooling import Pooling1d
+from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, pad
 
 
-def convolve(layer: Conv2d, x: torch.Tensor) -> torch.Tensor:
+def convolve(layer: Conv2d, x: Tensor) -> Tensor:
     """A 3 x 3 convolution: [batch, time, freq(, in)] -> [batch, time', freq', out]"""
     x = x.unsqueeze(-1) if x.dim() == 3 else x
     image = pad(x.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="reflect")
@@ -20,21 +20,20 @@ def convolve(layer: Conv2d, x: torch.Tensor) -> torch.Tensor:
     return conv2d(image, weight, layer.conv.bias, layer.stride[::-1]).permute(0, 2, 3, 1)
 
 
-def batch_norm(layer: BatchNorm2d, x: torch.Tensor) -> torch.Tensor:
+def batch_norm(layer: BatchNorm2d, x: Tensor) -> Tensor:
     """[batch, time, freq, channels] -> the same shape"""
     return layer.norm(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-def pool(layer: Pooling1d, x: torch.Tensor) -> torch.Tensor:
+def pool(layer: Pooling1d, x: Tensor) -> Tensor:
     """Pooling over frequency: [batch, time, freq, channels] -> [batch, time, freq', channels]"""
-    size = layer.pool_layer.kernel_size
-    return max_pool2d(x.permute(0, 3, 1, 2), size).permute(0, 2, 3, 1)
+    return max_pool2d(x.permute(0, 3, 1, 2), layer.pool_layer.kernel_size).permute(0, 2, 3, 1)
 
 
 class CNNBlock(CNN_Block):
     """SpeechBrain's block of a CRDNN, with the same parameters and output."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """[batch, time, freq(, in)] -> [batch, time, freq / 2, channels]"""
         faster = {Conv2d: convolve, Pooling1d: pool}
         for layer in self.values():

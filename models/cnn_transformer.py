@@ -5,12 +5,12 @@ Parameters are named as in SpeechBrain's ``CNNTransformerSE``, so published chec
 
 from collections.abc import Sequence
 
-import torch
 from speechbrain.lobes.models.transformer.Transformer import get_lookahead_mask
 from speechbrain.lobes.models.transformer.TransformerSE import CNNTransformerSE
 from speechbrain.nnet.CNN import Conv1d
 from speechbrain.nnet.containers import Sequential
 from speechbrain.nnet.normalization import LayerNorm
+from torch import Tensor, nn
 
 from models.enhancer import Enhancer
 from models.features import BINS
@@ -25,7 +25,7 @@ def convolutions(channels: Sequence[int], causal: bool) -> Sequential:
         convolution = dict(out_channels=count, kernel_size=3, padding=padding)
         layers.append(Conv1d, layer_name=f"conv{number}", **convolution)
         layers.append(LayerNorm, layer_name=f"norm{number}")
-        layers.append(torch.nn.LeakyReLU(), layer_name=f"act{number}")
+        layers.append(nn.LeakyReLU(), layer_name=f"act{number}")
     return layers
 
 
@@ -49,20 +49,12 @@ class CNNTransformer(Enhancer):
     ):
         super().__init__(mask_domain, mask_weight)
         self.sizes = arguments(locals())
-        lobe = CNNTransformerSE(
-            d_model=channels[-1],
-            output_size=BINS,
-            nhead=heads,
-            num_layers=layers,
-            d_ffn=feed_forward,
-            dropout=dropout,
-            causal=causal,
-            custom_emb_module=convolutions(channels, causal),
-        )
-        self.causal, self.custom_emb_module = causal, lobe.custom_emb_module
+        self.causal, self.custom_emb_module = causal, convolutions(channels, causal)
+        sizes = dict(nhead=heads, num_layers=layers, d_ffn=feed_forward, dropout=dropout)
+        lobe = CNNTransformerSE(d_model=channels[-1], output_size=BINS, causal=causal, **sizes)
         self.encoder, self.output_layer = lobe.encoder, lobe.output_layer
 
-    def mask(self, noisy_features: torch.Tensor) -> torch.Tensor:
+    def mask(self, noisy_features: Tensor) -> Tensor:
         """Features [batch, time, freq] -> mask [batch, time, freq], 0 or more."""
         future = get_lookahead_mask(noisy_features) if self.causal else None
         x, _ = self.encoder(src=self.custom_emb_module(noisy_features), src_mask=future)

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
 from speechbrain.lobes.models.CRDNN import CRDNN
 from speechbrain.nnet.linear import Linear
+from torch import Tensor
 
 from models.enhancer import Enhancer
 from models.features import BINS
@@ -30,6 +30,6 @@ class CRDNNEnhancer(Enhancer):
         self.model = CRDNN(input_size=BINS, cnn_blocks=len(cnn_channels), **sizes)
         self.output = Linear(input_size=dnn_neurons, n_neurons=BINS)
 
-    def mask(self, noisy_features: torch.Tensor) -> torch.Tensor:
+    def mask(self, noisy_features: Tensor) -> Tensor:
         """Features [batch, time, freq] -> mask [batch, time, freq], 0 or more."""
         return self.output(self.model(noisy_features)).relu()

@@ -3,17 +3,18 @@
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from errors import RecipeError
-from models.features import HOP_LENGTH, istft, log_magnitude, samples_of, stft
+from models.features import HOP, istft, log_magnitude, stft
 
 MASK_DOMAINS = ("spectrum", "features")
-Enhanced = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]  # waveform, features, mask
+Enhanced = tuple[Tensor | None, Tensor, Tensor]  # waveform, features, mask
 
 
-class Enhancer(torch.nn.Module):
+class Enhancer(nn.Module):
     """Base class: noisy waveform -> enhanced waveform, enhanced features and mask.
 
     A subclass implements ``mask(noisy_features)``: log1p magnitudes [batch, time, freq] -> a mask
@@ -21,8 +22,7 @@ class Enhancer(torch.nn.Module):
     (``models.saved.arguments``), from which the next stage and the exports build it again.
 
     The mask multiplies what ``mask_domain`` says: the complex ``spectrum``, or the ``features``
-    (log1p magnitudes, with the noisy phase). ``mask_weight`` is the share of the product, the rest
-    is noisy.
+    (log1p magnitudes, with the noisy phase). ``mask_weight`` is its share; the rest stays noisy.
     """
 
     def __init__(self, mask_domain: str = "spectrum", mask_weight: float = 1.0):
@@ -32,43 +32,38 @@ class Enhancer(torch.nn.Module):
             raise RecipeError(f"mask_domain: {mask_domain!r} is not one of {accepted}.")
         self.mask_domain, self.mask_weight = mask_domain, mask_weight
 
-    def mask(self, noisy_features: torch.Tensor) -> torch.Tensor:
+    def mask(self, noisy_features: Tensor) -> Tensor:
         """Features [batch, time, freq] -> mask [batch, time, freq]."""
         raise NotImplementedError
 
-    def forward(self, noisy_wav: torch.Tensor, synthesize: bool = True) -> Enhanced:
+    def forward(self, noisy_wav: Tensor, synthesize: bool = True) -> Enhanced:
         """Noisy waveform [batch, samples] -> (enhanced_wav, enhanced_features, mask).
 
         enhanced_wav is [batch, samples], or None without ``synthesize``; the others are
-        [batch, time, freq]. Spectra are computed in 32 bit, the mask as autocast has it.
+        [batch, time, freq]. All are in 32 bit; autocast changes the network that gives the mask.
         """
-        with torch.autocast(noisy_wav.device.type, enabled=False):
-            noisy_spec = stft(noisy_wav.float())  # complex [batch, time, freq]
-            noisy_features = log_magnitude(noisy_spec)
+        noisy_spec = stft(noisy_wav.float())  # complex [batch, time, freq]
+        noisy_features = log_magnitude(noisy_spec)
         mask = self.mask(noisy_features).float()
-        with torch.autocast(noisy_wav.device.type, enabled=False):
-            gain = self.mask_weight * mask + 1 - self.mask_weight
-            if self.mask_domain == "spectrum":
-                spec = gain * noisy_spec
-                features = log_magnitude(spec)
-            else:
-                features = gain * noisy_features
-                spec = torch.polar(torch.expm1(features), noisy_spec.angle())
-            wav = istft(spec, noisy_wav.shape[1]) if synthesize else None
+        gain = self.mask_weight * mask + 1 - self.mask_weight
+        if self.mask_domain == "spectrum":
+            spec = gain * noisy_spec
+            features = log_magnitude(spec)
+        else:
+            features = gain * noisy_features
+            spec = torch.polar(torch.expm1(features), noisy_spec.angle())
+        wav = istft(spec, noisy_wav.shape[1]) if synthesize else None
         return wav, features, mask
 
 
-def resynthesize(magnitude_wav: torch.Tensor, phase_wav: torch.Tensor) -> torch.Tensor:
+def resynthesize(magnitude_wav: Tensor, phase_wav: Tensor) -> Tensor:
     """Magnitudes of one signal with the phases of another: [batch, samples] each -> the same."""
     spectrum = torch.polar(stft(magnitude_wav).abs(), stft(phase_wav).angle())
     return istft(spectrum, magnitude_wav.shape[1])
 
 
 def enhance_alone(
-    enhance: Callable[[torch.Tensor, bool], Enhanced],
-    noisy_wav: torch.Tensor,
-    lens: torch.Tensor,
-    synthesize: bool = True,
+    enhance: Callable[..., Enhanced], noisy_wav: Tensor, lens: Tensor, synthesize: bool = True
 ) -> Enhanced:
     """An ``Enhancer``'s output for each utterance without its batch's padding, padded with 0.
 
@@ -77,17 +72,14 @@ def enhance_alone(
     """
     samples = noisy_wav.shape[1]
     counts = (lens * samples).round().long().tolist()
-    each = [
-        enhance(wav[:count].unsqueeze(0), synthesize)
-        for wav, count in zip(noisy_wav, counts, strict=True)
-    ]
+    each = [enhance(wav[None, :n], synthesize) for wav, n in zip(noisy_wav, counts, strict=True)]
     wavs, features, masks = zip(*each, strict=True)
-    frames = 1 + samples // samples_of(HOP_LENGTH)
+    frames = 1 + samples // HOP
     wav = batched(wavs, samples) if synthesize else None
     return wav, batched(features, frames), batched(masks, frames)
 
 
-def batched(parts: Sequence[torch.Tensor], length: int) -> torch.Tensor:
+def batched(parts: Sequence[Tensor], length: int) -> Tensor:
     """Tensors [1, time, ...] -> [batch, length, ...], padded with 0."""
     padded = pad_sequence([part[0] for part in parts], batch_first=True)
     return pad(padded, (0, 0) * (padded.dim() - 2) + (0, length - padded.shape[1]))

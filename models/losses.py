@@ -4,20 +4,21 @@ from collections.abc import Callable
 
 import torch
 from speechbrain.nnet import losses
+from torch import Tensor
 
 from errors import RecipeError
 
 DISTANCES = {"mse": torch.square, "l1": torch.abs}
 
 
-def distance_of(kind: str) -> Callable[[torch.Tensor], torch.Tensor]:
+def distance_of(kind: str) -> Callable[[Tensor], Tensor]:
     """The element-wise distance of a name, a function of the difference."""
     if kind not in DISTANCES:
         raise RecipeError(f"loss: {kind!r} is not one of {', '.join(DISTANCES)}.")
     return DISTANCES[kind]
 
 
-def frame_mask(x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+def frame_mask(x: Tensor, lens: Tensor) -> Tensor:
     """1 for the frames of each utterance, 0 for padding.
 
     [batch, time, 1, ...] for x [batch, time, ...]; ``lens`` [batch] are shares of the longest.
@@ -28,39 +29,28 @@ def frame_mask(x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
     return valid.to(x.dtype).view(*valid.shape, *[1] * (x.dim() - 2))
 
 
-def masked_mean(x: torch.Tensor, lens: torch.Tensor) -> torch.Tensor:
+def masked_mean(x: Tensor, lens: Tensor) -> Tensor:
     """Mean of x [batch, time, ...] over all elements that are not padding. Scalar."""
     mask = frame_mask(x, lens)
     return (x * mask).sum() / (mask.sum() * x[0, 0].numel())
 
 
 def spectral_distance(
-    enhanced_features: torch.Tensor,
-    clean_features: torch.Tensor,
-    lens: torch.Tensor,
-    kind: str = "mse",
-) -> torch.Tensor:
+    enhanced_features: Tensor, clean_features: Tensor, lens: Tensor, kind: str = "mse"
+) -> Tensor:
     """Distance (``mse`` or ``l1``) of two features [batch, time, freq]. Scalar."""
     return masked_mean(distance_of(kind)(enhanced_features - clean_features), lens)
 
 
 def ctc_loss(
-    log_probs: torch.Tensor,
-    tokens: torch.Tensor,
-    lens: torch.Tensor,
-    token_lens: torch.Tensor,
-    blank_index: int,
-) -> torch.Tensor:
+    log_probs: Tensor, tokens: Tensor, lens: Tensor, token_lens: Tensor, blank_index: int
+) -> Tensor:
     """CTC of log posteriors [batch, time, n] and tokens [batch, length]. Scalar."""
     return losses.ctc_loss(log_probs, tokens, lens, token_lens, blank_index)
 
 
 def attention_nll(
-    log_probs: torch.Tensor,
-    tokens_eos: torch.Tensor,
-    token_eos_lens: torch.Tensor,
-    label_smoothing: float = 0.1,
-) -> torch.Tensor:
+    log_probs: Tensor, tokens_eos: Tensor, token_eos_lens: Tensor, label_smoothing: float = 0.1
+) -> Tensor:
     """Label-smoothed negative log likelihood of log posteriors [batch, length, n]. Scalar."""
-    smoothing = dict(label_smoothing=label_smoothing)
-    return losses.nll_loss(log_probs, tokens_eos, length=token_eos_lens, **smoothing)
+    return losses.nll_loss(log_probs, tokens_eos, token_eos_lens, label_smoothing)

@@ -4,6 +4,7 @@ Bagchi et al. 2018, "Spectral feature mapping with mimic loss for robust speech 
 """
 
 import torch
+from torch import Tensor
 
 from models.losses import distance_of, frame_mask, masked_mean
 
@@ -11,7 +12,7 @@ FORMS = ("raw", "standardised", "unit_norm")
 SHORTEST = 1e-9  # length of a vector that has a direction
 
 
-def channel_deviation(x: torch.Tensor, lens: torch.Tensor, floor: float = 1e-4) -> torch.Tensor:
+def channel_deviation(x: Tensor, lens: Tensor, floor: float = 1e-4) -> Tensor:
     """Standard deviation of each channel of x [batch, time, ..., channels], without padding."""
     mask = frame_mask(x, lens)
     dims = tuple(range(x.dim() - 1))
@@ -21,19 +22,19 @@ def channel_deviation(x: torch.Tensor, lens: torch.Tensor, floor: float = 1e-4) 
     return variance.sqrt().clamp(min=floor)
 
 
-def unit(x: torch.Tensor) -> torch.Tensor:
+def unit(x: Tensor) -> Tensor:
     """Vectors [..., channels] scaled to length 1; those without a direction become constant 0."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x * torch.where(length > SHORTEST, 1 / length.clamp(min=SHORTEST), 0)
 
 
 def mimic_distance(
-    perceptual_enhanced: dict[str, torch.Tensor],
-    perceptual_clean: dict[str, torch.Tensor],
-    lens: torch.Tensor,
+    perceptual_enhanced: dict[str, Tensor],
+    perceptual_clean: dict[str, Tensor],
+    lens: Tensor,
     kind: str = "mse",
     form: str = "unit_norm",
-) -> torch.Tensor:
+) -> Tensor:
     """Distance of a perceptual model's two outputs, summed over its taps, always in 32 bit. Scalar.
 
     The outputs are dicts, name of the tap -> [batch, time, ..., channels]; ``lens`` [batch] are
@@ -59,12 +60,8 @@ def mimic_distance(
 
 
 def balanced(
-    loss: torch.Tensor,
-    anchor: torch.Tensor,
-    features: torch.Tensor,
-    ratio: float,
-    scale: float = 1.0,
-) -> tuple[torch.Tensor, torch.Tensor]:
+    loss: Tensor, anchor: Tensor, features: Tensor, ratio: float, scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """(term, weight): the term's gradient at ``features`` is ``ratio`` times the anchor's.
 
     It has the direction of the gradient of ``loss``; the value is weight x loss. Gradients of two

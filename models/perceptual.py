@@ -2,46 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-import torch
+from torch import Tensor, nn
 
-from errors import RecipeError
+from corpus.layout import SAMPLE_RATE
+from errors import RecipeError, wanted
 from models.acoustic import AcousticEncoder, mel_bank
 from models.features import BINS
-from models.pretrained_perceptual import PretrainedPerceptual
-from models.saved import build_from
+from models.saved import arguments, build_from
 
 KINDS = ("encoder", "random", "filter_bank", "transformers", "transformers_random")
 
 
-class FilterBank(torch.nn.Module):
-    """A control: fixed mel bands of the log spectrum, with nothing learned."""
-
-    def __init__(self, n_mels: int = 40):
-        super().__init__()
-        self.sizes = dict(n_mels=n_mels)
-        self.register_buffer("bank", mel_bank(BINS, n_mels), persistent=False)
-
-    def forward(
-        self, features: torch.Tensor, taps: Sequence[str] | None = None
-    ) -> torch.Tensor | dict[str, torch.Tensor]:
-        """[batch, time, freq] -> [batch, time, mels], the same under each tap's name."""
-        bands = features @ self.bank
-        return {tap: bands for tap in taps} if taps else bands
-
-
 def build_perceptual(
     kind: str, path: str | Path | None = None, taps: Sequence[str] = ()
-) -> torch.nn.Module:
+) -> nn.Module:
     """A perceptual model: features or waveform, names of taps -> dict of outputs.
 
     - ``encoder``: the acoustic encoder of stage 1, at ``path`` (.ckpt file or folder). Its sizes
       are those of the .json file there, else the published ones. Its parameters are loaded later.
-    - ``random``: the same with random parameters, a control.
-    - ``filter_bank``: fixed mel bands, a control.
     - ``transformers``: a pretrained speech model of that package, ``path`` its folder or name on
       the hub; layers that none of the ``taps`` needs are dropped.
-    - ``transformers_random``: the same with random parameters, a control.
+    - ``random``, ``transformers_random``: the same with random parameters, controls.
+    - ``filter_bank``: fixed mel bands, a control.
     """
     if kind not in KINDS:
         raise RecipeError(f"perceptual: {kind!r} is not one of {', '.join(KINDS)}.")
@@ -65,3 +49,84 @@ def reads(kind: str) -> str:
 def compared_at(kind: str) -> str:
     """The prediction at which gradients of the mimic and the spectral loss are compared."""
     return "mask" if reads(kind) == "wav" else "enhanced_features"
+
+
+class FilterBank(nn.Module):
+    """A control: fixed mel bands of the log spectrum, with nothing learned."""
+
+    def __init__(self, n_mels: int = 40):
+        super().__init__()
+        self.sizes = arguments(locals())
+        self.register_buffer("bank", mel_bank(BINS, n_mels), persistent=False)
+
+    def forward(self, features: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        """[batch, time, freq] -> [batch, time, mels], the same under each tap's name."""
+        return dict.fromkeys(taps, features @ self.bank)
+
+
+class PretrainedPerceptual(nn.Module):
+    """A speech model of the package transformers that reads waveforms, such as WavLM.
+
+    Taps are ``layer_0`` (the input of the first layer), ``layer_1``, ... ``layer_N``. Layers after
+    the deepest of ``taps`` are dropped. Padding counts as silence, in both signals of a comparison.
+    ``source`` is a folder or owner/name on the hub; ``random`` parameters are a control.
+    """
+
+    def __init__(self, source: str, taps: Sequence[str], random: bool = False):
+        super().__init__()
+        self.sizes = arguments(locals())
+        self.network, self.normalize = fetch(source, random)
+        self.network.config.apply_spec_augment = False
+        stack = getattr(self.network, "encoder", self.network)
+        self.depth = len(stack.layers)
+        numbers = [self.tap_names().index(tap) for tap in taps if tap in self.tap_names()]
+        # One layer more than needed: some models normalise after the last one.
+        stack.layers = stack.layers[: max(numbers, default=self.depth) + 1]
+
+    def tap_names(self) -> list[str]:
+        """All the names that ``forward`` takes as taps."""
+        return [f"layer_{number}" for number in range(self.depth + 1)]
+
+    def forward(self, wav: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
+        """[batch, samples] -> a dict name -> output [batch, time, dim]."""
+        if self.normalize:
+            wav = nn.functional.layer_norm(wav, wav.shape[1:], eps=1e-7)
+        states = self.network(wav, output_hidden_states=True).hidden_states
+        return {tap: states[self.tap_names().index(tap)] for tap in taps}
+
+
+def package(key: str = "perceptual") -> ModuleType:
+    """The package transformers; RecipeError names the setting ``key`` where it is not installed."""
+    transformers = wanted("transformers", f"{key}: a pretrained model", "take one of this recipe's")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+def fetch(source: str, random: bool) -> tuple[nn.Module, bool]:
+    """(network, whether it wants waveforms of mean 0 and variance 1) of a folder or hub name."""
+    refused = f"pretrain_perceptual_path: {source}"
+    remedy = "Give the folder of a speech model, or its hub name such as microsoft/wavlm-base."
+    if not isinstance(source, str) or source.endswith(".ckpt"):
+        raise RecipeError(f"{refused} is no pretrained model. {remedy}")
+    kinds = package()
+    try:
+        config = kinds.AutoConfig.from_pretrained(source)
+        front = kinds.AutoFeatureExtractor.from_pretrained(source)
+        build = kinds.AutoModel.from_config if random else kinds.AutoModel.from_pretrained
+        model = build(config if random else source)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip()[:300]
+        raise RecipeError(
+            f"{refused} cannot be loaded by transformers ({reason}). {remedy}"
+        ) from error
+    network = model.get_encoder() if config.is_encoder_decoder else model
+    if network.main_input_name != "input_values":
+        raise RecipeError(
+            f"{refused} reads {network.main_input_name}, and the enhancer gives waveforms. "
+            "Models such as wav2vec 2.0, HuBERT, WavLM and Moonshine read waveforms."
+        )
+    if front.sampling_rate != SAMPLE_RATE:
+        rates = f"{front.sampling_rate} Hz, and the recipe has {SAMPLE_RATE} Hz"
+        raise RecipeError(f"{refused} reads {rates}. Give a model of that rate.")
+    return network, bool(getattr(front, "do_normalize", False))

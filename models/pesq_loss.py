@@ -8,6 +8,8 @@ from functools import lru_cache
 from types import ModuleType
 
 import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from corpus.layout import SAMPLE_RATE
 from errors import wanted
@@ -23,12 +25,12 @@ def package() -> ModuleType:
 
 
 @lru_cache(maxsize=2)
-def disturbance(device: torch.device) -> torch.nn.Module:
+def disturbance(device: torch.device) -> nn.Module:
     """torch-pesq's loss: two waveforms [batch, samples] -> [batch]."""
     return package().PesqLoss(1.0, sample_rate=SAMPLE_RATE).to(device)
 
 
-def pesq_distance(enhanced_wav: torch.Tensor, clean_wav: torch.Tensor) -> torch.Tensor:
+def pesq_distance(enhanced_wav: Tensor, clean_wav: Tensor) -> Tensor:
     """Disturbance, mean over utterances: 0 at identity, about 4.5 for speech drowned in noise.
 
     Waveforms are [batch, samples]. Padding counts as silence. Utterances that are silent in either
@@ -36,16 +38,12 @@ def pesq_distance(enhanced_wav: torch.Tensor, clean_wav: torch.Tensor) -> torch.
     """
     with torch.autocast(enhanced_wav.device.type, enabled=False):
         missing = max(0, SHORTEST - enhanced_wav.shape[1])
-        enhanced = torch.nn.functional.pad(enhanced_wav.float(), (0, missing))
-        clean = torch.nn.functional.pad(clean_wav.float(), (0, missing))
-        loud = (level(enhanced) > FAINTEST) & (level(clean) > FAINTEST)
+        enhanced = pad(enhanced_wav.float(), (0, missing))
+        clean = pad(clean_wav.float(), (0, missing))
+        levels = torch.stack([enhanced, clean]).detach().square().mean(dim=2).sqrt()  # RMS
+        loud = levels.amin(dim=0) > FAINTEST  # [batch]
         # A tone in the place of what is silent: the model of the ear divides by the level.
         tone = torch.arange(enhanced.shape[1], device=enhanced.device).mul(0.3).sin()
         enhanced, clean = (torch.where(loud.unsqueeze(1), wav, tone) for wav in (enhanced, clean))
         found = disturbance(enhanced.device)(clean, enhanced).float()
         return (found * loud).sum() / loud.sum().clamp(min=1)
-
-
-def level(wav: torch.Tensor) -> torch.Tensor:
-    """RMS of each utterance: [batch, samples] -> [batch]."""
-    return wav.detach().square().mean(dim=1).sqrt()

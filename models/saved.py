@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import nn
 
 from corpus.files import read_text, write_text
 from errors import RecipeError
@@ -22,7 +22,7 @@ def arguments(constructor_locals: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items()}
 
 
-def write_sizes(module: torch.nn.Module, ckpt_path: str | Path) -> None:
+def write_sizes(module: nn.Module, ckpt_path: str | Path) -> None:
     """Write a module's class and ``sizes``, nothing for a module without; opens DDP wrappers."""
     module, path = getattr(module, "module", module), Path(ckpt_path).with_suffix(".json")
     if hasattr(module, "sizes"):
@@ -34,10 +34,10 @@ def write_sizes(module: torch.nn.Module, ckpt_path: str | Path) -> None:
 
 def build_from(
     ckpt_path: str | Path | None,
-    otherwise: Callable[..., torch.nn.Module],
+    otherwise: Callable[..., nn.Module],
     name: str | None = None,
     **changes: Any,
-) -> torch.nn.Module:
+) -> nn.Module:
     """Build the module that a checkpoint belongs to; its parameters are loaded later.
 
     ``ckpt_path`` is the .ckpt file, or a folder with ``<name>.ckpt``. Where it has no JSON file,
@@ -52,10 +52,10 @@ def build_from(
         saved = json.loads(read_text(path))
         module_name, _, class_name = saved["class"].rpartition(".")
         module_class = getattr(import_module(module_name), class_name)
-        if not issubclass(module_class, torch.nn.Module):
-            raise TypeError(f"{saved['class']} is no torch.nn.Module")
+        if not issubclass(module_class, nn.Module):
+            raise TypeError(f"{saved['class']} is no nn.Module")
         return module_class(**{**saved["sizes"], **changes})
-    except (ValueError, KeyError, TypeError, AttributeError, ImportError) as problem:
+    except (AttributeError, ImportError, KeyError, RuntimeError, TypeError, ValueError) as problem:
         raise RecipeError(
             f"{path}: no module can be built from this file ({problem}). Give a checkpoint whose "
             "folder holds the .json file that was written with it, or run its stage again."

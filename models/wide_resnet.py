@@ -10,6 +10,7 @@ from speechbrain.lobes.models.EnhanceResnet import ConvBlock
 from speechbrain.nnet.containers import Sequential
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.normalization import BatchNorm2d, LayerNorm
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from models.channels_last import batch_norm, convolve
@@ -42,7 +43,7 @@ class ReturningClamp(torch.autograd.Function):
 class ResnetBlock(ConvBlock):
     """SpeechBrain's block with the same parameters and output, computed in channels-last order."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """[batch, time, freq, in] -> [batch, time, freq / 2, channels]"""
         x = residual = convolve(self.downsample, x)
         for norm, layer in ((self.norm1, self.conv1), (self.norm2, self.conv2)):
@@ -68,24 +69,18 @@ class WideResnet(Enhancer):
     ):
         super().__init__(mask_domain, mask_weight)
         self.sizes = arguments(locals())
-        activation = torch.nn.GELU()
         self.CNN = Sequential(input_shape=[None, None, BINS])
         for count in channels:
-            block = dict(activation=activation, normalization=BatchNorm2d, dropout=dropout)
-            self.CNN.append(ResnetBlock, channels=count, **block)
+            self.CNN.append(ResnetBlock, channels=count, normalization=BatchNorm2d, dropout=dropout)
         self.DNN = Sequential(input_shape=self.CNN.get_output_shape())
         for _ in range(2):
             self.DNN.append(Linear, n_neurons=dense, combine_dims=True)
-            self.DNN.append(activation)
+            self.DNN.append(nn.GELU())
             self.DNN.append(LayerNorm)
-            self.DNN.append(torch.nn.Dropout(p=dropout))
+            self.DNN.append(nn.Dropout(p=dropout))
         self.DNN.append(Linear, n_neurons=BINS)
-        torch.nn.init.ones_(self.output_layer().bias)
+        nn.init.ones_(list(self.DNN.values())[-1].w.bias)
 
-    def output_layer(self) -> torch.nn.Linear:
-        """The layer that gives the mask, before it is clamped."""
-        return list(self.DNN.values())[-1].w
-
-    def mask(self, noisy_features: torch.Tensor) -> torch.Tensor:
+    def mask(self, noisy_features: Tensor) -> Tensor:
         """Features [batch, time, freq] -> mask in [0, 1], same shape."""
         return ReturningClamp.apply(self.DNN(self.CNN(noisy_features)))

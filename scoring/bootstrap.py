@@ -12,9 +12,7 @@ import scipy.stats
 DRAWS = 2000
 
 
-def interval(
-    values: Sequence[float], lengths: Sequence[float] | None = None
-) -> tuple[float, float]:
+def interval(values: Sequence = (), lengths: Sequence | None = None) -> tuple[float, float]:
     """(low, high) of mean(values), or of 100 sum(values) / sum(lengths), such as WER in percent.
 
     Both are [utterances]. Of two systems give the differences, paired by utterance. NaNs where

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from multiprocessing.context import SpawnContext
 
 import joblib
@@ -18,8 +19,8 @@ from scoring.metrics import scores_of
 MOST_JOBS = 16  # more would finish no sooner: the networks are the slower side
 
 
-class MetricPool:
-    """A persistent pool of scoring processes, started when first used; a context manager.
+class MetricPool(AbstractContextManager):
+    """A persistent pool of scoring processes, started when first used; ended at ``with``'s end.
 
     An utterance whose process dies or takes longer than ``timeout`` (s) is not scored; the others
     are. ``metrics``: names out of ``metrics.QUALITY``.
@@ -61,11 +62,8 @@ class MetricPool:
             reason = f"scoring process died (exit code {death.exitcode})"
         except BrokenProcessPool:
             raise RecipeError("No scoring process runs. What it printed says why.") from None
-        return {
-            "id": utt_id,
-            **dict.fromkeys(metrics),
-            "not_scored": dict.fromkeys(metrics, reason),
-        }
+        nothing, reasons = dict.fromkeys(metrics), dict.fromkeys(metrics, reason)
+        return {"id": utt_id, **nothing, "not_scored": reasons}
 
     def close(self) -> None:
         """Drop what waits and end all processes."""
@@ -73,9 +71,6 @@ class MetricPool:
             self._pool.stop()
             self._pool.join()
             self._pool = None
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.close()

@@ -37,10 +37,8 @@ def score(
             if not math.isfinite(value):
                 raise NotScored(f"score is {value}")
             scores[name] = value
-        except NotScored as refusal:
-            reasons[name] = str(refusal)
-        except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:
-            reasons[name] = f"{type(error).__name__}: {error}"  # arithmetic on odd signals
+        except (ArithmeticError, IndexError, RuntimeError, ValueError) as error:  # odd signals
+            reasons[name] = str(error) if isinstance(error, NotScored) else repr(error)
     return scores, reasons
 
 

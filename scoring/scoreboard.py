@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable
 
+from errors import listed
 from scoring import bootstrap
 from scoring.metrics import METRICS, QUALITY, RATES
 
-SHOWN = 8  # utterances named in a line
-GROUPS = {"noise": "noise", "snr": "SNR (dB)"}  # facts by which the table groups the scores
+GROUPS = {"snr": "SNR (dB)", "noise": "noise"}  # facts by which the table groups the scores
 
 
 class Scoreboard:
@@ -49,10 +49,8 @@ class Scoreboard:
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Score -> 95 % bootstrap interval over utterances."""
-        return {
-            name: bootstrap.interval(*zip(*rows, strict=True)) if rows else (math.nan, math.nan)
-            for name, rows in self.columns().items()
-        }
+        columns = self.columns().items()
+        return {name: bootstrap.interval(*zip(*rows, strict=True)) for name, rows in columns}
 
     def by(self, fact: str) -> dict:
         """Value of a fact, in order -> Scoreboard of its utterances, those without it left out."""
@@ -60,26 +58,26 @@ class Scoreboard:
         for record in self.records:
             if record.get(fact) is not None:
                 groups.setdefault(record[fact], Scoreboard()).merge([record])
-        return dict(sorted(groups.items()))
+        return dict(sorted(groups.items(), key=lambda group: (isinstance(group[0], str), group[0])))
 
     def not_scored_lines(self) -> list[str]:
-        """A line a score, such as ``pesq: 2 of 824 not scored: p232_001 (no speech found), ...``"""
+        """For each score with refusals their number, and lines that name the first few."""
         lines = []
         for name in QUALITY:
             asked = [r for r in self.records if name in r]
             why = [f"{r['id']} ({r['not_scored'].get(name)})" for r in asked if r[name] is None]
             if why:
-                lines.append(f"{name}: {len(why)} of {len(asked)} not scored: {shortened(why)}")
+                lines.append(f"{name}: {len(why)} of {len(asked)} not scored:\n{listed(why)}")
         return lines
 
     def table(self) -> str:
-        """Means with intervals, what was refused, then means by noise and by SNR, as text."""
+        """Means with intervals, what was refused, then means by SNR and by noise, as text."""
         means, intervals = self.summary(), self.intervals()
         lines = [f"{len(self._records)} utterances; mean or rate [95 % interval over utterances]"]
         for name, (low, high) in intervals.items():
             lines.append(f"{name}: {means[name]:.4f} [{low:.3f}, {high:.3f}]")
         empty = [str(r["id"]) for r in self.records if r.get("reference") == ""]
-        lines += [f"empty reference: {len(empty)}: {shortened(empty)}"] * bool(empty)
+        lines += [f"{len(empty)} with empty reference:\n{listed(empty)}"] * bool(empty)
         lines += self.not_scored_lines()
         for fact, title in GROUPS.items():
             groups = self.by(fact)
@@ -97,8 +95,3 @@ def mean_or_rate(rows: list[tuple]) -> float:
     if len(sums) == 2:
         return 100.0 * sums[0] / sums[1] if sums[1] else math.nan
     return sums[0] / len(rows) if rows else math.nan
-
-
-def shortened(names: list[str]) -> str:
-    """The first few names in a line."""
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")

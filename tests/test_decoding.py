@@ -24,16 +24,11 @@ def test_ctc_leaves_out_repetitions_and_the_blank_of_the_tokens(kind):
 
 
 def test_what_a_search_calls_is_said():
-    assert Decoding("ctc_beam").networks == {"ctc_log_probs": "decoding_by=ctc_beam"}
-    assert Decoding("attention_greedy", {"ctc_weight": 0.4}).networks.keys() == {"seq_log_probs"}
-    assert Decoding("attention_beam", {"ctc_weight": 0.4}).networks == {
-        "seq_log_probs": "decoding_by=attention_beam",
-        "ctc_log_probs": "beam: ctc_weight",
-    }
-    assert (Decoding("ctc_beam").needs, Decoding("attention_beam").needs) == (
-        "ctc_log_probs",
-        "encoded",
-    )
+    ctc, attention = "ctc_log_probs", "seq_log_probs"
+    assert Decoding("ctc_beam").networks == {ctc}
+    assert Decoding("attention_greedy", {"ctc_weight": 0.4}).networks == {attention}
+    assert Decoding("attention_beam", {"ctc_weight": 0.4}).networks == {attention, ctc}
+    assert [Decoding(kind).needs for kind in ("ctc_beam", "attention_beam")] == [ctc, "encoded"]
 
 
 @pytest.mark.parametrize(

@@ -125,20 +125,6 @@ def test_padding_does_not_count():
         spectral_distance(x, noise, lens, kind="huber")
 
 
-def test_an_encoder_of_mel_bands_reads_their_means():
-    sizes = dict(cnn_channels=[4, 8], rnn_layers=1, rnn_neurons=8, dnn_neurons=8)
-    encoder = AcousticEncoder(257, mel_bands=16, **sizes).eval()
-    assert torch.allclose(encoder.bank.sum(dim=0), torch.ones(16), atol=1e-6)
-    assert "bank" not in encoder.state_dict()
-    features = torch.rand(2, 20, 257)
-    taps = encoder(features, taps=("CNN.block_0", "encoder"))
-    assert taps["CNN.block_0"].shape == (2, 20, 8, 4) and list(taps) == ["CNN.block_0", "encoder"]
-    torch.testing.assert_close(taps["encoder"], encoder(features))
-    unread = torch.linalg.qr(encoder.bank, mode="complete")[0][:, 16:]  # in no band
-    same = features + torch.randn(2, 20, 241) @ unread.T
-    torch.testing.assert_close(encoder(same), encoder(features), rtol=1e-3, atol=1e-4)
-
-
 @pytest.mark.parametrize("blank", [0, 3])
 def test_ctc_takes_the_blank_that_is_given(blank):
     log_probs = torch.randn(2, 9, 4).log_softmax(dim=-1)

@@ -1,9 +1,12 @@
 """Perceptual models by name: the encoder, controls, and what the stages ask about them."""
 
+from inspect import signature
+
 import pytest
 import torch
 
 from errors import RecipeError
+from models.acoustic import AcousticEncoder
 from models.perceptual import KINDS, build_perceptual, compared_at, parameters_of, reads
 
 
@@ -14,9 +17,12 @@ def test_the_filter_bank_takes_any_tap_and_learns_nothing():
     assert torch.autograd.grad(bands.sum(), features)[0].any()
 
 
-def test_without_a_path_the_encoder_has_the_published_sizes():
-    encoder = build_perceptual("encoder")
-    assert encoder.sizes["cnn_channels"] == [100, 200] and encoder.sizes["rnn_layers"] == 4
+def test_without_a_path_the_encoder_has_the_published_sizes(monkeypatch):
+    sizes = {k: p.default for k, p in signature(AcousticEncoder).parameters.items()}
+    assert sizes["cnn_channels"] == (100, 200) and sizes["rnn_layers"] == 4
+    assert sizes["rnn_neurons"] == sizes["dnn_neurons"] == 512 and sizes["time_pooling"] == 1
+    monkeypatch.setattr("models.perceptual.AcousticEncoder", lambda: "published")
+    assert build_perceptual("encoder") == build_perceptual("random") == "published"
 
 
 @pytest.mark.parametrize("kind", KINDS)

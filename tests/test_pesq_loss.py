@@ -12,15 +12,11 @@ from models.pesq_loss import package, pesq_distance
 
 
 def pairs(seconds=3.0, snrs=(0, 5, 10, 20, 30)):
-    """A voice of 30 harmonics, three syllables a second, in noise of its spectrum: noisy and clean, [snrs, samples] each."""
+    """A voice of 30 harmonics in noise of its spectrum: noisy and clean, [snrs, samples] each."""
     time = torch.arange(int(seconds * 16000)) / 16000
     voice = sum(torch.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 31))
-    clean = (
-        (0.1 * voice * (torch.sin(2 * np.pi * 3 * time).clamp(min=0) + 0.01))
-        .float()
-        .expand(len(snrs), -1)
-        .clone()
-    )
+    syllables = torch.sin(2 * np.pi * 3 * time).clamp(min=0) + 0.01  # three a second
+    clean = (0.1 * voice * syllables).float().expand(len(snrs), -1).clone()
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
     noise = torch.fft.irfft(torch.fft.rfft(noise) * torch.fft.rfft(clean).abs(), n=clean.shape[1])
     gain = clean.norm(dim=1) / noise.norm(dim=1) / 10 ** (torch.tensor(snrs) / 20)
@@ -29,8 +25,8 @@ def pairs(seconds=3.0, snrs=(0, 5, 10, 20, 30)):
 
 def test_it_falls_where_pesq_rises():
     noisy, clean = pairs()
-    losses = [pesq_distance(n[None], c[None]).item() for n, c in zip(noisy, clean)]
-    scores = [pesq(16000, c.numpy(), n.numpy()) for n, c in zip(noisy, clean)]
+    losses = [pesq_distance(n[None], c[None]).item() for n, c in zip(noisy, clean, strict=True)]
+    scores = [pesq(16000, c.numpy(), n.numpy()) for n, c in zip(noisy, clean, strict=True)]
     assert losses == sorted(losses, reverse=True) and scores == sorted(scores), (losses, scores)
     assert pesq_distance(clean, clean) < 1e-6 < losses[-1]
     assert pesq_distance(noisy, clean).item() == pytest.approx(np.mean(losses), rel=1e-4)

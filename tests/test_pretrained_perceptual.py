@@ -16,7 +16,7 @@ from transformers import (
 
 from errors import RecipeError
 from models.mimic import mimic_distance
-from models.pretrained_perceptual import PretrainedPerceptual
+from models.perceptual import PretrainedPerceptual
 
 TAPS = ("layer_0", "layer_2")
 

@@ -147,7 +147,7 @@ def test_missing_and_binary_lexicons_are_refused(tmp_path):
 
 
 def test_message_names_words_places_and_remedy():
-    message = unknown_words_message({"МОСКВА": "p232_001"}, "unknown_words.txt")
+    message = unknown_words_message({"МОСКВА": "p232_001"})
     assert "МОСКВА (in p232_001)" in message and "--extra_lexicon" in message
 
 

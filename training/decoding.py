@@ -48,13 +48,12 @@ class Decoding:
         return "ctc_log_probs" if self.kind.startswith("ctc") else "encoded"
 
     @property
-    def networks(self) -> dict[str, str]:
-        """Prediction of each network that the search calls -> the setting that makes it do so."""
-        name = "ctc_log_probs" if self.kind.startswith("ctc") else "seq_log_probs"
-        networks = {name: f"decoding_by={self.kind}"}
-        if self.kind == "attention_beam" and self.beam["ctc_weight"]:
-            networks["ctc_log_probs"] = "beam: ctc_weight"
-        return networks
+    def networks(self) -> set[str]:
+        """The predictions whose networks the search calls."""
+        if self.kind.startswith("ctc"):
+            return {"ctc_log_probs"}
+        scored = self.kind == "attention_beam" and self.beam["ctc_weight"]
+        return {"seq_log_probs", "ctc_log_probs"} if scored else {"seq_log_probs"}
 
     def build(
         self,

@@ -1,6 +1,202 @@
-class Figures:
-    def __init__(self, *a):
-        pass
+"""What a run shows: spectrograms of some utterances, a summary, SpeechBrain's TensorBoard log."""
 
-    def __getattr__(self, n):
-        return lambda *a, **k: None
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from speechbrain.utils.distributed import if_main_process
+from torch import Tensor, distributed
+
+from corpus.files import read_text, whole
+from corpus.layout import SAMPLE_RATE
+from scoring.metrics import METRICS
+from scoring.scoreboard import GROUPS, Scoreboard
+
+# SpeechBrain's loggers complain of a missing torchvision when imported; nothing here uses it.
+logging.getLogger("speechbrain.utils.train_logger").addFilter(
+    lambda record: "torchvision" not in record.getMessage()
+)
+from speechbrain.utils.train_logger import TensorboardLogger  # noqa: E402
+
+logger = logging.getLogger(__name__)
+UTTERANCES = 3  # shown of each validation
+RANGE = 70.0  # dB shown below the loudest point
+PER_FIGURE = 2  # metrics in the summary, which has six panels at most
+FIRST = ("pesq", "wer", "per", "estoi")  # metrics shown before others
+# Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+
+
+class Figures:
+    """Collects utterances at each validation and shows them with the statistics.
+
+    ``folder``: of the run; the main process alone writes ``figures/`` and ``tensorboard/`` there.
+    ``tensorboard``, ``figures``: whether to write the one and the other.
+    """
+
+    def __init__(self, folder: str | Path, tensorboard: bool, figures: bool):
+        main, log = if_main_process(), str(Path(folder) / "tensorboard")
+        self.folder, self.figures = Path(folder), figures and main
+        self.log = TensorboardLogger(log) if tensorboard and main else None
+        self.chosen, self.seen = set(), {}
+
+    def choose(self, ids: Iterable[str]) -> None:
+        """Pick the utterances to show: evenly spread, the same in every run."""
+        ordered = sorted(ids)
+        self.chosen = set(ordered[:: max(1, len(ordered) // UTTERANCES)][:UTTERANCES])
+        if distributed.is_available() and distributed.is_initialized():
+            self.chosen = set(ordered)  # the main process has some of them: its first ones
+
+    def look(self, ids, noisy_wav: Tensor, clean_wav: Tensor, signal: Tensor, lens: Tensor) -> None:
+        """Keep the chosen ones of a batch [batch, samples] with relative lengths [batch]."""
+        counts = (lens * clean_wav.shape[1]).round().int().tolist()
+        for index, (utt_id, count) in enumerate(zip(ids, counts, strict=True)):
+            if utt_id in self.chosen and len(self.seen) < UTTERANCES and (self.figures or self.log):
+                waves = {"noisy": noisy_wav, "enhanced": signal, "clean": clean_wav}
+                cut = {name: wav[index, :count].detach() for name, wav in waves.items()}
+                self.seen[utt_id] = {name: wav.float().cpu() for name, wav in cut.items()}
+
+    def report_epoch(self, epoch: int, lr: float, train_stats: dict, valid_stats: dict) -> None:
+        """Statistics, sounds and spectrograms of a finished epoch."""
+        drawn = spectrograms(self.seen, epoch) if self.seen else None
+        if self.figures and drawn:
+            self.save(drawn, "spectrograms.png")
+        if self.log:
+            steps = dict.fromkeys([*train_stats, *valid_stats], epoch - 1)  # also where resumed
+            self.log.global_step = {"train": {**steps}, "valid": {**steps}, "meta": epoch - 1}
+            train_stats = {name: value for name, value in train_stats.items() if name != "lr"}
+            self.log.log_stats({"lr": lr}, train_stats, valid_stats)
+            for utt_id, waves in self.seen.items():
+                for name, wav in waves.items():
+                    self.log.log_audio(f"{utt_id}/{name}", wav[None], SAMPLE_RATE)
+            if drawn:
+                self.log.writer.add_figure("spectrograms", drawn, epoch)
+            self.log.writer.flush()
+        self.seen = {}
+
+    def finish(self) -> None:
+        """Draw the summary out of the run's log and test scores; close the TensorBoard log."""
+        drawn = summary(self.folder) if self.figures else None
+        if drawn:
+            logger.info("Summary of the stage: %s", self.save(drawn, "summary.png"))
+        if self.log:
+            self.log.writer.close()
+
+    def save(self, drawn: Figure, name: str) -> Path:
+        """Write a figure into the run's folder; returns its path."""
+        path = self.folder / "figures" / name
+        with whole(path) as aside:
+            drawn.savefig(aside, format="png")
+        return path
+
+
+def spectrograms(shown: dict[str, dict], epoch: int) -> Figure:
+    """Utterance -> (name -> wave [samples]) as a column of panels each, with one scale in dB."""
+    drawn = Figure(figsize=(1 + 4 * len(shown), 6), layout="constrained", dpi=100)
+    top = max(float(decibels(wav).max()) for waves in shown.values() for wav in waves.values())
+    axes = drawn.subplots(3, len(shown), sharex="col", sharey=True, squeeze=False)
+    for column, (utt_id, waves) in zip(axes.T, sorted(shown.items()), strict=True):
+        for panel, (name, wav) in zip(column, waves.items(), strict=True):
+            look = {"vmin": top - RANGE, "vmax": top, "cmap": "cividis", "origin": "lower"}
+            extent = (0, len(wav) / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
+            image = panel.imshow(decibels(wav), aspect="auto", extent=extent, **look)
+            panel.set_title(f"{utt_id}, {name}", fontsize=10, loc="left")
+        column[-1].set_xlabel("time (s)")
+    drawn.supylabel("frequency (kHz)")
+    drawn.colorbar(image, ax=axes, label="level (dB)", aspect=40, pad=0.01)
+    drawn.suptitle(f"validation, epoch {epoch}", fontsize=11)
+    return drawn
+
+
+def decibels(wav: Tensor, size: int = 512, hop: int = 128) -> np.ndarray:
+    """[samples] -> level [freq, time] in dB."""
+    options = {"window": torch.hann_window(size), "return_complex": True, "pad_mode": "constant"}
+    return (
+        20
+        * torch.stft(wav.nan_to_num(), size, hop, **options).abs().clamp(min=1e-7).log10().numpy()
+    )
+
+
+def summary(folder: Path) -> Figure | None:
+    """Losses and metrics by epoch, test scores by SNR and noise; None where there is nothing."""
+    curves, scored = curves_of(folder / "train_log.txt"), folder / "test_utterances.jsonl"
+    lines = read_text(scored).splitlines() if scored.is_file() else []
+    board = Scoreboard(map(json.loads, lines))
+    panels = [partial(draw_losses, curves)] if any(curves.values()) else []
+    panels += [partial(draw_metric, curves, name) for name in first_of(curves["valid"])]
+    for fact in GROUPS:
+        groups = board.by(fact)
+        if len(groups) > 1:
+            panels += [partial(draw_groups, groups, fact, n) for n in first_of(board.summary())]
+    return arrange(str(folder), panels[:6]) if panels else None
+
+
+def arrange(title: str, panels: list[Callable[[Axes], None]]) -> Figure:
+    """A Figure of panels, up to three in a row."""
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    drawn = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.4), layout="constrained", dpi=100)
+    for index, draw in enumerate(panels):
+        axes = drawn.add_subplot(rows, columns, index + 1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(True, alpha=0.3)
+        draw(axes)
+        axes.title.set_fontsize(10)
+    drawn.suptitle(title, fontsize=11)
+    return drawn
+
+
+def curves_of(log: Path) -> dict[str, dict[str, dict[int, float]]]:
+    """SpeechBrain's text log -> set -> name -> epoch -> value; the last line of an epoch counts."""
+    curves = {"train": {}, "valid": {}}
+    for line in read_text(log).splitlines() if log.is_file() else []:
+        epoch = re.match(r"epoch: (\d+),", line)
+        for part, name, value in re.findall(r"(train|valid) (\w+): ([^,\s]+)", line):
+            if epoch:
+                curves[part].setdefault(name, {})[int(epoch[1])] = float(value)
+    return curves
+
+
+def first_of(names: Iterable[str]) -> list[str]:
+    """The metrics among names that the summary has room for."""
+    return [name for name in dict.fromkeys([*FIRST, *METRICS]) if name in names][:PER_FIGURE]
+
+
+def draw_losses(curves: dict, axes: Axes) -> None:
+    """Every loss over the epochs, of training and of validation."""
+    names = [n for n in curves["valid"] if n in curves["train"] and n not in METRICS]
+    for name, colour in zip(names, COLOURS, strict=False):
+        for part, style in (("train", "o-"), ("valid", "s--")):
+            points = sorted(curves[part][name].items())
+            label = ("total" if name == "loss" else name) if part == "train" else None
+            axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
+    title = "losses (solid: training, dashed: validation)"
+    axes.set(xlabel="epoch", ylabel="loss (no unit)", yscale="log", title=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(fontsize=8, frameon=False)
+
+
+def draw_metric(curves: dict, name: str, axes: Axes) -> None:
+    """A metric of the validation over the epochs."""
+    axes.plot(*zip(*sorted(curves["valid"][name].items()), strict=True), "s-", color=COLOURS[0])
+    axes.set(xlabel="epoch", ylabel=METRICS[name].title, title=f"validation, {METRICS[name].label}")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def draw_groups(groups: dict, fact: str, name: str, axes: Axes) -> None:
+    """A metric of the test with its 95 % intervals, by the values of a fact."""
+    means = {v: board.summary()[name] for v, board in groups.items() if board.columns().get(name)}
+    for value, mean in means.items():
+        low, high = groups[value].intervals()[name]
+        bars = [[mean - low], [high - mean]]
+        axes.errorbar([value], [mean], yerr=bars, fmt="o", capsize=3, color=COLOURS[1])
+    title = f"test, {METRICS[name].label} by {fact.replace('snr', 'SNR')} with 95 % intervals"
+    axes.set(xlabel=GROUPS[fact], ylabel=METRICS[name].title, title=title, xticks=list(means))
+    axes.tick_params(axis="x", rotation=45 if fact == "noise" else 0)

@@ -19,7 +19,7 @@ from corpus.files import read_text, whole
 from errors import RecipeError
 from models.features import Features
 from training.handover import Source, fetched, is_hub_name, put, read_state
-from training.tokens import PieceTokens, Tokens, load_tokens, tokens_file
+from training.tokens import PieceTokens, tokens_file
 
 KEY = "pretrained_asr_path"
 PARTS = ("encoder", "ctc_output", "attention_decoder")
@@ -58,29 +58,23 @@ class OwnRecognizer:
     def __init__(self, path: str):
         self.path, self.alone = path, str(path).endswith(".ckpt")
 
-    def install(self, hparams: dict) -> Tokens | None:
-        """Load the networks that the stage uses; returns the tokens, which the new run keeps.
+    def install(self, hparams: dict) -> None:
+        """Load the networks that the stage uses, and copy the tokens to the run's folder.
 
-        An encoder alone brings none. Its parameters of another shape are left out.
+        Of an encoder alone, parameters of another shape are left out.
         """
-        tokens = None if self.alone else self.copy_tokens(hparams)
+        if not self.alone:
+            kind = hparams["targets"]
+            theirs = tokens_file(kind, Path(self.path) / "tokens")
+            if not theirs.is_file():
+                raise RecipeError(f"{KEY}: {theirs} does not exist. Give --targets as in that run.")
+            with whole(tokens_file(kind, Path(hparams["output_folder"]) / "tokens")) as aside:
+                shutil.copyfile(theirs, aside)
         source = Source(self.path, "python train.py hparams/robust_asr.yaml", partly=self.alone)
         for name in ("encoder",) if self.alone else PARTS:
             if name in hparams["modules"]:
                 source.check(name)
                 source.load(name, hparams["modules"][name])
-        return tokens
-
-    def copy_tokens(self, hparams: dict) -> Tokens:
-        """The folder's tokens, put into the folder of the new run."""
-        kind = hparams["targets"]
-        theirs = tokens_file(kind, Path(self.path) / "tokens")
-        if not theirs.is_file():
-            raise RecipeError(f"{KEY}: {theirs} does not exist. Give the --targets of that run.")
-        own = tokens_file(kind, Path(hparams["output_folder"]) / "tokens")
-        with whole(own) as aside:
-            shutil.copyfile(theirs, aside)
-        return load_tokens(kind, own, hparams["output_neurons"])
 
 
 class SpeechBrainRecognizer:
@@ -89,7 +83,7 @@ class SpeechBrainRecognizer:
     def __init__(self, source: str):
         self.source, self.is_folder = str(source), Path(source).is_dir()
 
-    def install(self, hparams: dict) -> Tokens:
+    def install(self, hparams: dict) -> PieceTokens:
         """Load the networks that the stage uses; returns the tokens.
 
         Features, their normalization and the language model in ``hparams`` are replaced.

@@ -77,11 +77,12 @@ def write_stage(brain: Any, stage: Stage, epoch: int | None, stats: dict[str, fl
     brain.scores.write(brain.hparams.output_folder, name, losses)
 
 
-def save_sounds(folder: str | Path, ids: list[str], predictions: dict[str, Any]) -> None:
-    """Write what was scored, each utterance to ``<folder>/<id>.wav`` without its padding."""
-    signals, lens = predictions["signal"].float().cpu(), predictions["lens"].cpu()
+def save_sounds(
+    folder: str | Path, ids: list[str], signals: torch.Tensor, lens: torch.Tensor
+) -> None:
+    """Write signals [batch, samples] to ``<folder>/<id>.wav``, each without its padding."""
     counts = (lens * signals.shape[1]).round().int().tolist()
-    for utt_id, signal, count in zip(ids, signals, counts, strict=True):
+    for utt_id, signal, count in zip(ids, signals.float().cpu(), counts, strict=True):
         file = Path(folder) / f"{utt_id}.wav"
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, signal[:count].numpy(), SAMPLE_RATE)

@@ -52,6 +52,7 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
             "overrides": as_yaml(settings.overrides),
             "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
         }
+        hparams["checkpointer"] = hparams["checkpointer"]()
         report.quieten()
         yield hparams, run_opts, record
     ranks.finish()

@@ -18,7 +18,10 @@ SPACE = "_"  # stands for the space between words among the characters
 def build_tokens(
     kind: str, folder: str | Path, train_annotation: str | Path, output_neurons: int
 ) -> "Tokens":
-    """The tokens saved in ``folder``, or those of the training manifest, which are saved there."""
+    """The tokens saved in ``folder``, or those of the training manifest, which are saved there.
+
+    RecipeError where the outputs cannot hold them.
+    """
     if kind not in KINDS:
         raise RecipeError(f"targets: {kind!r} is not one of {', '.join(KINDS)}.")
     file = tokens_file(kind, folder)
@@ -30,16 +33,6 @@ def build_tokens(
                 aside.write_bytes(learned_pieces(texts, output_neurons))
             else:
                 learned_symbols({s for text in texts for s in split(kind, text)}).save(aside)
-    return load_tokens(kind, file, output_neurons)
-
-
-def tokens_file(kind: str, folder: str | Path) -> Path:
-    """Where tokens lie in their folder."""
-    return Path(folder) / ("pieces.model" if kind == "pieces" else f"{kind}.txt")
-
-
-def load_tokens(kind: str, file: Path, output_neurons: int) -> "Tokens":
-    """Tokens from their file; RecipeError where the outputs cannot hold them."""
     if kind == "pieces":
         tokens = PieceTokens(sentencepiece.SentencePieceProcessor(model_file=str(file)))
         fits, accepted = len(tokens) == output_neurons, f"{len(tokens)}"
@@ -52,6 +45,11 @@ def load_tokens(kind: str, file: Path, output_neurons: int) -> "Tokens":
             f"specials among them. Give --output_neurons={accepted}."
         )
     return tokens
+
+
+def tokens_file(kind: str, folder: str | Path) -> Path:
+    """Where tokens lie in their folder."""
+    return Path(folder) / ("pieces.model" if kind == "pieces" else f"{kind}.txt")
 
 
 def learned_symbols(symbols: set[str]) -> CTCTextEncoder:
