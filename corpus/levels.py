@@ -27,6 +27,8 @@ def active_level(speech: np.ndarray, sample_rate: int = 16000) -> float:
     envelope = lfilter([1 - pole], [1, -pole], lfilter([1 - pole], [1, -pole], np.abs(speech)))
     active = np.array([_active_samples(envelope, threshold, sample_rate) for threshold in LADDER])
     reached = active > 0
+    if not reached.any():  # too short or too faint for any threshold
+        return rms(speech)
     levels = 10 * np.log10(energy / active[reached])
     above = np.maximum.accumulate(levels - 20 * np.log10(LADDER[reached]))  # dB over the threshold
     if above[0] >= MARGIN or above[-1] <= MARGIN:  # no crossing: faint or steady sound

@@ -22,7 +22,6 @@ from corpus.resampling import resample
 from errors import RecipeError, listed
 
 PEAK = 0.98  # of full scale; a louder mixture is turned down
-SHORTEST, FAINTEST = 800, 2.0**-13  # samples and mean of amplitudes, of speech that has a level
 DRAWS = 50  # stretches of a noise to try for one that is not silent
 VERSION = 2  # raise it when the same settings would give other bytes
 
@@ -39,11 +38,9 @@ def mix_at_snr(
     speech, noise = (np.asarray(signal, dtype=np.float64) for signal in (speech, noise))
     if not np.isfinite(speech).all() or not np.isfinite(noise).all():
         raise RecipeError("the speech or the noise holds values that are not finite numbers")
-    if speech.size < SHORTEST or np.abs(speech).mean() < FAINTEST:
-        raise RecipeError(f"the speech is shorter than {SHORTEST} samples, or all but silent")
     noise = np.resize(noise, speech.size)
-    if not noise.any():
-        raise RecipeError("the noise is silent over the length of the speech")
+    if not speech.any() or not noise.any():
+        raise RecipeError(f"the {'noise' if speech.any() else 'speech'} is empty or silent")
     noise_gain = active_level(speech, sample_rate) / rms(noise) / 10 ** (snr_db / 20)
     noisy = speech + noise_gain * noise
     gain = min(1.0, PEAK / max(np.abs(noisy).max(), np.abs(speech).max()))

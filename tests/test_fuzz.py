@@ -94,7 +94,7 @@ def test_a_spoilt_field_of_a_manifest_is_named(key, value):
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_manifests_of_any_bytes(content):
     path = written(content)
-    with pytest.raises(RecipeError, match="manifest|JSON|utterance|problem"):
+    with pytest.raises(RecipeError, match="manifest|JSON|utterance|problem|UTF-8"):
         read_manifest(path)
 
 
