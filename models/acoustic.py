@@ -115,10 +115,7 @@ class AttentionDecoder(nn.Module):
         self.linear = Linear(input_size=hidden_size, n_neurons=n_outputs)
 
     def forward(self, encoded: Tensor, lens: Tensor, tokens_bos: Tensor) -> Tensor:
-        """Encoded [batch, time, dim], lengths, tokens [batch, length] -> [batch, length, n].
-
-        The output is log posteriors, computed in 32 bit.
-        """
+        """[batch, time, dim] and tokens [batch, length] -> log posteriors [batch, length, n]."""
         with torch.autocast(encoded.device.type, enabled=False):
             hidden, _ = self.decoder(self.embedding(tokens_bos), encoded.float(), lens)
             return self.linear(hidden).log_softmax(dim=-1)

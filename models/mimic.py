@@ -6,6 +6,7 @@ Bagchi et al. 2018, "Spectral feature mapping with mimic loss for robust speech 
 import torch
 from torch import Tensor
 
+from errors import RecipeError
 from models.losses import distance_of, frame_mask, masked_mean
 
 FORMS = ("raw", "standardised", "unit_norm")
@@ -46,16 +47,18 @@ def mimic_distance(
     - ``unit_norm``: the channels of each frame (and band) scaled to length 1, so that quiet places
       count as much as loud ones.
     """
+    if form not in FORMS:
+        raise RecipeError(f"mimic_form: {form!r} is not one of {', '.join(FORMS)}.")
     total, distance = 0.0, distance_of(kind)
-    with torch.autocast(lens.device.type, enabled=False):  # small differences of large numbers
-        for tap, clean in perceptual_clean.items():
-            enhanced, clean = perceptual_enhanced[tap].float(), clean.float()
-            if form == "standardised":
-                deviation = channel_deviation(clean, lens)
-                enhanced, clean = enhanced / deviation, clean / deviation
-            elif form == "unit_norm":
-                enhanced, clean = unit(enhanced), unit(clean)
-            total = total + masked_mean(distance(enhanced - clean), lens)
+    for tap, clean in perceptual_clean.items():
+        # Small differences of large numbers: in 32 bit, without operations that autocast shortens.
+        enhanced, clean = perceptual_enhanced[tap].float(), clean.float()
+        if form == "standardised":
+            deviation = channel_deviation(clean, lens)
+            enhanced, clean = enhanced / deviation, clean / deviation
+        elif form == "unit_norm":
+            enhanced, clean = unit(enhanced), unit(clean)
+        total = total + masked_mean(distance(enhanced - clean), lens)
     return total
 
 

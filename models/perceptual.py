@@ -69,7 +69,6 @@ class PretrainedPerceptual(nn.Module):
 
     Taps are ``layer_0`` (the input of the first layer), ``layer_1``, ... ``layer_N``. Layers after
     the deepest of ``taps`` are dropped. Padding counts as silence, in both signals of a comparison.
-    ``source`` is a folder or owner/name on the hub; ``random`` parameters are a control.
     """
 
     def __init__(self, source: str, taps: Sequence[str], random: bool = False):

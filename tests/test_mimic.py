@@ -87,12 +87,12 @@ def test_balanced_gradient_has_the_wanted_length_and_direction():
 @pytest.mark.parametrize("kind", ["mse", "l1"])
 @pytest.mark.parametrize("form", FORMS)
 def test_the_distance_is_computed_in_32_bit(form, kind, dtype):
-    clean = 300 * torch.randn(2, 9, 4, 50)
-    pair = {"CNN": clean + 0.02 * torch.randn_like(clean)}, {"CNN": clean}
+    clean = torch.randn(2, 9, 4, 50).to(dtype)
+    enhanced = (clean + 0.02 * torch.randn_like(clean)).to(dtype)
+    exact = mimic_distance({"CNN": enhanced.float()}, {"CNN": clean.float()}, LENS[:2], kind, form)
     with torch.autocast("cpu", dtype):
-        short = mimic_distance(*pair, torch.ones(2), kind, form)
-    exact = mimic_distance(*pair, torch.ones(2), kind, form)
-    torch.testing.assert_close(short, exact, rtol=0, atol=0)
+        short = mimic_distance({"CNN": enhanced}, {"CNN": clean}, LENS[:2], kind, form)
+    assert short.dtype == torch.float32 and torch.equal(short, exact)
 
 
 def test_a_gradient_that_fp16_cannot_hold_passes_the_perceptual_model_scaled():
@@ -121,6 +121,8 @@ def test_padding_does_not_count():
     for form in FORMS:
         assert mimic_distance({"CNN": noise}, {"CNN": x}, lens, form=form) == 0
         assert mimic_distance({"CNN": x}, {"CNN": noise}, lens, form=form) == 0
+    with pytest.raises(RecipeError, match="raw, standardised, unit_norm"):
+        mimic_distance({"CNN": x}, {"CNN": x}, lens, form="unitnorm")
     with pytest.raises(RecipeError, match="mse, l1"):
         spectral_distance(x, noise, lens, kind="huber")
 
