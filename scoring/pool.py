@@ -1,79 +1,101 @@
-"""Scores utterances in processes of their own while the model goes on working."""
+"""Scores utterances in processes of their own while the networks compute."""
 
 import os
-import pickle
-import queue
-import threading
-import weakref
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 
 import joblib
 import numpy as np
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from errors import RecipeError
-from scoring.process import ScoringProcess
-from scoring.quality import METRICS
+from scoring import quality
+from scoring.metrics import scores_of
+from scoring.worker import use_one_thread
 
-MOST_JOBS = 16  # more would finish no sooner: the model is the slower side
+MOST_JOBS = 16  # more would finish no sooner: the networks are the slower side
+
+
+class LeanProcess(SpawnProcess):
+    """A spawned process that does not import the main script, and with it torch."""
+
+    def start(self):
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
+class LeanContext(SpawnContext):
+    """multiprocessing's spawn with LeanProcess."""
+
+    Process = LeanProcess
 
 
 class MetricPool:
-    """A persistent pool of scoring processes, started when first used.
+    """A persistent pool of scoring processes, started when first used; a context manager.
 
-    Arguments
-    ---------
-    metrics : a list of names out of ``scoring.quality.METRICS``, or a mapping name -> function
-        Functions ``(predicted, target) -> float`` of an importable module; they raise ``NotScored`` to refuse.
-    jobs : processes at most; by default the usable cores, shared among the ranks of this machine.
-    timeout : s an utterance may take. A worker that dies or takes longer costs its utterance alone: that gets None and
-        the reason, is not tried again, and a fresh worker takes the next one.
-
-    Use it as a context manager, or call ``close``; what was forgotten is closed when the interpreter ends.
+    An utterance whose process dies or takes longer than ``timeout`` (s) is not scored; the others
+    are. ``metrics``: names out of ``scoring.metrics`` that read the signal. ``jobs``: processes;
+    by default the free cores. ``score``: as ``quality.score``.
     """
 
-    def __init__(self, metrics=tuple(METRICS), jobs=None, timeout=60.0):
-        self.metrics = as_functions(metrics)
-        self.timeout = timeout
-        self.jobs = jobs or default_jobs()
+    def __init__(
+        self,
+        metrics: Sequence[str] = (),
+        jobs: int | None = None,
+        timeout: float = 60.0,
+        score: Callable = quality.score,
+    ):
+        self.metrics, self.jobs = scores_of(metrics), free_cores() if jobs is None else jobs
+        self.timeout, self.score = timeout, score
         if self.jobs < 1:
-            raise RecipeError(
-                f"jobs is {jobs}: scoring needs 1 process or more, or null for a good default."
-            )
-        self._idle = queue.SimpleQueue()
-        self._workers = set()
-        self._closing = threading.Event()
-        self._submitted = []
-        # Each thread only waits for one process; the executor keeps the queue and the order.
-        self._threads = ThreadPoolExecutor(self.jobs, thread_name_prefix="scoring")
-        self._finalizer = weakref.finalize(
-            self, shut_down, self._closing, self._threads, self._workers, os.getpid()
-        )
+            raise RecipeError(f"jobs is {jobs}: scoring needs at least 1 process.")
+        self._pool, self._submitted = None, []
 
-    def submit(self, utt_id, predicted, target, extra=None):
-        """Queue one utterance and return at once.
+    def submit(self, utt_id: str, predicted: np.ndarray, target: np.ndarray) -> None:
+        """Queue copies of one utterance's signals [samples] at 16 kHz and return at once."""
+        if self._pool is None or not self._pool.active:
+            self.close()
+            self._pool = ProcessPool(self.jobs, 0, use_one_thread, context=LeanContext())
+        arguments = self.metrics, np.array(predicted), np.array(target)
+        future = self._pool.schedule(self.score, arguments, timeout=self.timeout)
+        self._submitted.append((utt_id, self.metrics, future))
 
-        ``predicted``, ``target``: [samples] each, copied; ``extra``: what else shall stand in its record, such as the
-        speaker.
-        """
-        clash = sorted(set(extra or ()) & {*self.metrics, "id", "not_scored"})
-        if clash:
-            raise RecipeError(
-                f"extra of {utt_id} would overwrite {', '.join(clash)}: choose other names."
-            )
-        signals = np.array(predicted), np.array(target)
-        self._submitted.append((utt_id, extra, self._threads.submit(self._score, *signals)))
+    def collect(self) -> list[dict]:
+        """Wait for what was submitted since the last call; its records in the same order.
 
-    def collect(self):
-        """Wait for what was submitted since the last call and return its records, in the order of submission.
-
-        A record is ``{"id", metric: float or None, ..., "not_scored": {metric: reason}, **extra}``.
+        A record is ``{"id", score: float or None, ..., "not_scored": {score: reason}}``.
         """
         submitted, self._submitted = self._submitted, []
-        return [self._record(utt_id, extra, future.result()) for utt_id, extra, future in submitted]
+        return [self._record(*utterance) for utterance in submitted]
 
-    def close(self):
-        """Drop what waits and end all processes. Idempotent."""
-        self._finalizer()
+    def _record(self, utt_id: str, metrics: list[str], future: ProcessFuture) -> dict:
+        try:
+            scores, reasons = future.result()
+        except TimeoutError:
+            scores, reasons = None, f"took more than {self.timeout:g} s"
+        except ProcessExpired as death:
+            scores, reasons = None, f"scoring process died (exit code {death.exitcode})"
+        except BrokenProcessPool:
+            raise RecipeError(
+                "The scoring processes do not run. What they printed above says why."
+            ) from None
+        if scores is None:
+            scores, reasons = dict.fromkeys(metrics), dict.fromkeys(metrics, reasons)
+        return {"id": utt_id, **scores, "not_scored": reasons}
+
+    def close(self) -> None:
+        """Drop what waits and end all processes."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
 
     def __enter__(self):
         return self
@@ -81,79 +103,8 @@ class MetricPool:
     def __exit__(self, *_):
         self.close()
 
-    def _record(self, utt_id, extra, outcome):
-        scores, reasons = outcome
-        if scores is None:  # no worker came back: one reason for every metric
-            scores, reasons = dict.fromkeys(self.metrics), dict.fromkeys(self.metrics, reasons)
-        return {"id": utt_id, **scores, "not_scored": reasons, **(extra or {})}
 
-    def _score(self, predicted, target):
-        worker = self._usable_worker()
-        outcome = worker.score(predicted, target)
-        self._idle.put(worker)
-        return outcome
-
-    def _usable_worker(self):
-        """Return an idle worker, or a new one if none is idle: there are never more than threads."""
-        while not self._idle.empty():
-            try:
-                worker = self._idle.get_nowait()
-            except queue.Empty:  # another thread was quicker
-                break
-            if worker.usable:
-                return worker
-            worker.close()
-            self._workers.discard(worker)
-        worker = ScoringProcess(self.metrics, self.timeout)
-        self._workers.add(worker)
-        if (
-            self._closing.is_set()
-        ):  # after adding: either this or shut_down ends a worker that starts meanwhile
-            worker.close()
-        return worker
-
-
-def shut_down(closing, threads, workers, owner):
-    """End threads and workers; in a forked copy of the process they are not ours to end."""
-    if os.getpid() != owner:
-        return
-    closing.set()
-    threads.shutdown(wait=False, cancel_futures=True)
-    for worker in tuple(workers):
-        worker.close()
-    threads.shutdown(wait=True)
-
-
-def default_jobs():
-    """Return this rank's share of the usable cores (cgroup limits count), at least 1."""
+def free_cores() -> int:
+    """This rank's share of the usable cores without the one that the networks use; 1 to 16."""
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return max(1, min(MOST_JOBS, joblib.cpu_count() // ranks))
-
-
-def as_functions(metrics):
-    """Return name -> function for names or a mapping; checks here what would fail in every worker."""
-    if not isinstance(metrics, dict):
-        unknown = [name for name in metrics if name not in METRICS]
-        if unknown:
-            raise RecipeError(
-                f"Unknown metrics: {', '.join(unknown)}. Known ones: {', '.join(METRICS)}."
-            )
-        return {name: METRICS[name] for name in metrics}
-    for name, metric in metrics.items():
-        check_importable(name, metric)
-    return dict(metrics)
-
-
-def check_importable(name, metric):
-    """Raise ``RecipeError`` for a metric that a worker could not import."""
-    remedy = "Define it at the top level of a module of its own."
-    if getattr(metric, "__module__", None) == "__main__":
-        raise RecipeError(
-            f"Metric {name} is defined in the main script, which scoring processes do not load. {remedy}"
-        )
-    try:
-        pickle.dumps(metric)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise RecipeError(
-            f"Metric {name} cannot be handed to a scoring process ({error}). {remedy}"
-        ) from None
+    return max(1, min(MOST_JOBS, joblib.cpu_count() // ranks - 1))

@@ -1,0 +1,74 @@
+"""The one table of metrics: what each reads, which direction is better, how it is written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from errors import RecipeError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score of a test: a mean over utterances, or a rate where ``errors`` is given.
+
+    A rate is 100 times the sum of the records' ``errors`` over that of their ``length``.
+    """
+
+    label: str
+    unit: str
+    higher_is_better: bool = True
+    errors: str | None = None
+    length: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Label with unit, for axes and tables."""
+        return f"{self.label} ({self.unit})"
+
+
+METRICS = {
+    "pesq": Metric("PESQ", "MOS-LQO"),
+    "stoi": Metric("STOI", "%"),
+    "estoi": Metric("eSTOI", "%"),
+    "csig": Metric("CSIG", "1 to 5"),
+    "cbak": Metric("CBAK", "1 to 5"),
+    "covl": Metric("COVL", "1 to 5"),
+    "si_sdr": Metric("SI-SDR", "dB"),
+    "wer": Metric("WER", "%", False, "word_errors", "words"),
+    "cer": Metric("CER", "%", False, "char_errors", "chars"),
+    "per": Metric("PER", "%", False, "phone_errors", "phones"),
+}
+QUALITY = tuple(name for name, metric in METRICS.items() if not metric.errors)
+RATES = {name: (metric.errors, metric.length) for name, metric in METRICS.items() if metric.errors}
+COMPOSITE = ("csig", "cbak", "covl")
+LISTABLE = ("pesq", "stoi", "estoi", "composite", "si_sdr", *RATES)  # what a user may ask for
+
+
+def scores_of(names: Iterable[str]) -> list[str]:
+    """The scores that listed metrics consist of: ``composite`` is three of them."""
+    found = []
+    for name in names:
+        if name not in LISTABLE and name not in METRICS:
+            raise RecipeError(f"Unknown metric {name}. Known ones: {', '.join(LISTABLE)}.")
+        found += COMPOSITE if name == "composite" else [name]
+    return list(dict.fromkeys(found))
+
+
+def reads_signal(names: Iterable[str]) -> bool:
+    """Whether one of these listed metrics scores the enhanced signal."""
+    return any(name in QUALITY for name in scores_of(names))
+
+
+def reads_hypotheses(names: Iterable[str]) -> bool:
+    """Whether one of these listed metrics scores recognized words or phones."""
+    return any(name in RATES for name in scores_of(names))
+
+
+def higher_is_better(name: str) -> bool:
+    """The direction of a single score, or of ``loss``, by which a checkpoint may be selected."""
+    if name == "loss":
+        return False
+    if name not in METRICS:
+        raise RecipeError(
+            f"{name} is no single score to select by. Give one of: loss, {', '.join(METRICS)}."
+        )
+    return METRICS[name].higher_is_better
