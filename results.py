@@ -9,8 +9,9 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from corpus.files import write_text
 from errors import RecipeError
@@ -20,18 +21,7 @@ from experiments.runner import code_version, finished, run_all
 from experiments.table import build_table, known, markdown
 
 ROOT = Path(__file__).resolve().parent
-HELP = {
-    "plan": "mini, words, real (experiments/plans), or a YAML file (default: mini)",
-    "seeds": "training seeds (default: the plan's)",
-    "rows": "rows to run, by name (default: all; --dry_run lists them)",
-    "jobs": "runs at the same time (default: 1)",
-    "dry_run": "show what is finished and what is left, run nothing",
-    "table_only": "write the table of what is finished, run nothing",
-    "output_folder": "where everything goes (default: results/tables/<plan>)",
-    "shared_data": "folder of real recordings (default: RECIPE_SHARED_DATA or ../shared/data)",
-    "code": "take the runs of this version of the code for those of the present one",
-    "set": "overrides of all runs, below those of the plan",
-}
+SHARED = os.environ.get("RECIPE_SHARED_DATA", "../shared/data")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,47 +29,66 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--plan", default="mini", help=HELP["plan"])
-    made.add_argument("--seeds", type=int, nargs="+", metavar="N", help=HELP["seeds"])
-    made.add_argument("--rows", nargs="+", metavar="ROW", help=HELP["rows"])
-    made.add_argument("--jobs", type=int, default=1, metavar="N", help=HELP["jobs"])
-    made.add_argument("--dry_run", action="store_true", help=HELP["dry_run"])
-    made.add_argument("--table_only", action="store_true", help=HELP["table_only"])
-    made.add_argument("--output_folder", metavar="DIR", help=HELP["output_folder"])
-    made.add_argument("--shared_data", metavar="DIR", help=HELP["shared_data"])
-    made.add_argument("--code", metavar="VERSION", help=HELP["code"])
-    made.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help=HELP["set"])
+    add = made.add_argument
+    add("--plan", default="mini", help="mini, words, real, or a YAML file (default: mini)")
+    add("--seeds", type=int, nargs="+", metavar="N", help="training seeds (default: the plan's)")
+    add("--rows", nargs="+", metavar="ROW", help="rows to run (default: all; --dry_run lists them)")
+    add("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
+    add("--dry_run", action="store_true", help="show what is finished and what is left")
+    add("--table_only", action="store_true", help="write the table of what is finished")
+    add("--output_folder", metavar="DIR", help="for tables and runs (default: results/tables/...)")
+    add("--shared_data", metavar="DIR", help="real recordings (default: ../shared/data)")
+    add("--code", metavar="VERSION", help="go on with the runs of this version of the code")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of all runs")
     return made
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line asks; returns the exit code: 0, or 1 if a run failed."""
-    plan, code = read_plan(options.plan), options.code or code_version()
-    extra = dict(pair(text) for text in options.set)
     if options.jobs < 1:
         raise RecipeError(f"--jobs={options.jobs}: accepted are whole numbers from 1 on.")
-    tables = Path(options.output_folder or f"results/tables/{plan.base}")
-    folder, shared = tables / code, corpora.shared_folder(options.shared_data)
-    data = corpora.places(plan, folder / "data", shared)
-    runs = Runs(plan, folder / "runs", {**data, "shared": str(shared)}, extra)
+    plan = read_plan(options.plan)
     seeds = options.seeds or plan.seeds
+    tables = Path(options.output_folder or f"results/tables/{plan.base}")
+    code = version_of(options, tables)
+    folder, shared = tables / code, Path(options.shared_data or SHARED)
+    data = corpora.places(plan, folder / "data", shared)
+    extra = dict(pair(text) for text in options.set)
+    runs = Runs(plan, folder / "runs", {**data, "shared": str(shared)}, extra)
     wanted = runs.in_order(options.rows or list(plan.rows), seeds)
-    tell_others(tables, code)
     if options.dry_run:
         for item in wanted:
             print(f"{'finished' if finished(item) else 'left':8} {item.title}")
         print(f"{sum(not finished(item) for item in wanted)} runs are left.")
         print(f"Rows: {' '.join(plan.rows)}")
         return 0
-    failed = 0
+    if options.table_only:
+        write_table(runs, seeds, folder, code)
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        if not options.table_only:
+        with FileLock(folder / ".lock", timeout=0):
             for name, spec in plan.data.items():
                 corpora.make(spec, Path(data[name]), shared)
-            failed = run_all(wanted, options.jobs, say, None if options.code else code)
-    finally:
-        write_table(runs, seeds, folder, code)
+            try:
+                failed = run_all(wanted, options.jobs, None if options.code else code)
+            finally:
+                write_table(runs, seeds, folder, code)
+    except Timeout as problem:
+        raise RecipeError(f"Another results.py works in {folder}. Wait for its end.") from problem
     return 1 if failed else 0
+
+
+def version_of(options: argparse.Namespace, tables: Path) -> str:
+    """The version of the code whose runs count. Tells of others, which are not mixed with them."""
+    code = options.code or code_version()
+    others = [f.name for f in sorted(tables.glob("*")) if (f / "runs").is_dir() and f.name != code]
+    if options.code and not (tables / code).is_dir():
+        raise RecipeError(f"--code: no runs of version {code} in {tables}. There: {others}.")
+    if others:
+        print(f"This is version {code} of the code. Not in its table: {', '.join(others)}.")
+        print(f"Where a change of code moves no result, go on with them: --code={others[-1]}")
+    return code
 
 
 def pair(text: str) -> tuple:
@@ -88,14 +97,6 @@ def pair(text: str) -> tuple:
     if not sign:
         raise RecipeError(f"--set: {text!r} is not KEY=VALUE, such as number_of_epochs=2.")
     return key, as_yaml(value, f"--set {key}")
-
-
-def tell_others(tables: Path, code: str):
-    """Name the versions of the code whose runs are in no table of this one."""
-    others = [f.name for f in sorted(tables.glob("*")) if (f / "runs").is_dir() and f.name != code]
-    if others:
-        print(f"This is version {code} of the code. Not in its table: {', '.join(others)}.")
-        print(f"Where a change of code moves no result, use those runs by --code={others[-1]}.")
 
 
 def write_table(runs: Runs, seeds: list[int], folder: Path, code: str):
@@ -111,20 +112,14 @@ def write_table(runs: Runs, seeds: list[int], folder: Path, code: str):
     print(f"{text.split('Commands of')[0]}{path}")
 
 
-def say(line: str):
-    """A line with the time of day, at once."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """0; 1 if a run failed; 2 after an error that the user can mend; 130 after Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = parser().parse_args(arguments)
-    for name in ("output_folder", "shared_data"):
-        if getattr(options, name):
-            setattr(options, name, os.path.abspath(getattr(options, name)))
-    if Path(options.plan).is_file():
-        options.plan = os.path.abspath(options.plan)
+    for name in ("output_folder", "shared_data", "plan"):
+        path = getattr(options, name)
+        if path and (name != "plan" or Path(path).is_file()):
+            setattr(options, name, os.path.abspath(path))
     os.chdir(ROOT)  # commands name hparams/ and results/ from there
     try:
         return run(options)

@@ -1,17 +1,11 @@
 """The corpora of a plan: the mini corpus in other sizes, or real speech mixed with real noise."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from corpus.files import write_text
 from errors import RecipeError
 from experiments.plan import Plan
-
-
-def shared_folder(given: str | None) -> Path:
-    """Where real recordings are: as given, in RECIPE_SHARED_DATA, or next to the recipe."""
-    return Path(given or os.environ.get("RECIPE_SHARED_DATA") or "../shared/data")
 
 
 def places(plan: Plan, folder: Path, shared: Path) -> dict[str, str]:

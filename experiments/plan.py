@@ -29,7 +29,6 @@ class Row:
     ``runs``: entry of ``each_row`` -> name of its run. ``enhancer``: the run that trained it.
     """
 
-    name: str
     title: str
     enhancer: str | None
     runs: dict
@@ -100,30 +99,29 @@ def read_plan(name: str) -> Plan:
         known = ", ".join(sorted(file.stem for file in PLANS.glob("*.yaml")))
         raise RecipeError(f"--plan: there is no {name!r}. Accepted: {known}, or a YAML file.")
     sections = as_yaml(read_text(path), path)
-    check_keys(path, sections, SECTIONS, ("seeds", "rows"))
+    check_keys(path, sections, SECTIONS, ("seeds", "each_row", "rows"))
     base = NOTHING
     if "extends" in sections:
         base = read_plan(str(path.parent / sections["extends"]))
-    given = {key: sections.get(key) or {} for key in ("common", "data", "runs", "each_row")}
-    common, each_row = {**base.common, **given["common"]}, given["each_row"]
-    for name, run in [*given["runs"].items(), *each_row.items()]:
+    common = base.common | (sections.get("common") or {})
+    own, each_row = sections.get("runs") or {}, sections["each_row"]
+    for name, run in [*own.items(), *each_row.items()]:
         check_keys(f"{path}: run {name}", run, RUN_KEYS, ("stage",))
-    runs, rows = dict(base.runs), {}
-    for name, run in given["runs"].items():
-        runs[name] = {**run, "set": merged(common, run.get("set"))}
+    runs = {name: {**run, "set": common | run.get("set", {})} for name, run in own.items()}
+    rows = {}
     for name, row in sections["rows"].items():
         check_keys(f"{path}: row {name}", row, (*ROW_KEYS, *each_row), ("title",))
         made = {kind: f"{kind}_{name}" for kind in each_row}
-        rows[name] = Row(name, row["title"], row.get("enhancer"), made)
+        rows[name] = Row(row["title"], row.get("enhancer"), made)
         for kind, run in each_row.items():
-            runs[made[kind]] = run_of_row(kind, run, row, common)
+            runs[made[kind]] = {**run, "set": common | run.get("set", {}) | of_row(row, kind)}
     plan = Plan(
         name=path.stem,
         base=base.base or path.stem,
         seeds=sections["seeds"],
         common=common,
-        data={**base.data, **given["data"]},
-        runs=runs,
+        data=base.data | (sections.get("data") or {}),
+        runs=base.runs | runs,
         rows=rows,
         differences=sections.get("differences") or [],
     )
@@ -140,18 +138,12 @@ def as_yaml(text: str, where):
         raise RecipeError(f"{where}: this is not YAML of plain values: {reason}") from problem
 
 
-def run_of_row(kind: str, run: dict, row: dict, common: dict) -> dict:
-    """The run that a row makes from an entry of ``each_row``."""
+def of_row(row: dict, kind: str) -> dict:
+    """The overrides that a row adds to those of a kind of ``each_row``."""
     enhancer = {}
     if "enhancer" in row:
         enhancer = {"pretrained_enhance_path": f"{{{row['enhancer']}}}/enhance_model.ckpt"}
-    own = merged(common, run.get("set"), enhancer, row.get("set"), row.get(kind))
-    return {**run, "set": own}
-
-
-def merged(*parts: dict | None) -> dict:
-    """All parts as one; what comes later wins."""
-    return {key: value for part in parts for key, value in (part or {}).items()}
+    return enhancer | row.get("set", {}) | row.get(kind, {})
 
 
 def check_keys(where, found, accepted, required):
@@ -166,9 +158,9 @@ def check_keys(where, found, accepted, required):
 
 def check_names(path, plan: Plan):
     """Every run, corpus and row that is named exists."""
-    for row in plan.rows.values():
+    for name, row in plan.rows.items():
         if row.enhancer:
-            known(f"{path}: row {row.name}", row.enhancer, plan.runs)
+            known(f"{path}: row {name}", row.enhancer, plan.runs)
     for name, run in plan.runs.items():
         for needed in references(run["set"]):
             known(f"{path}: run {name}", needed, [*plan.runs, *plan.data, "shared"])

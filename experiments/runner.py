@@ -3,13 +3,11 @@
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 from corpus.files import find_files, write_text
@@ -18,10 +16,13 @@ from experiments.plan import Run
 
 CODE = ("errors.py", "train.py", "data_prep.py")
 PACKAGES = ("hparams", "models", "training", "scoring", "corpus", "inference")
-RECORD = "run.json"  # key, code, status
+RECORD = "run.json"  # command, key, code, status
 POLL = 0.2  # s between two looks at the processes
 PATIENCE = 30  # s that a process may take to end before it is killed
 LAST_LINES = 12  # of a failed run's output
+CHANGED = (
+    "The code has changed since this command began. Repeat it: a new version has its own runs."
+)
 
 
 def code_version() -> str:
@@ -52,7 +53,7 @@ def finished(run: Run) -> bool:
     return whole and record["key"] == run.key
 
 
-def run_all(runs: list[Run], jobs: int, say: Callable[[str], None], code: str | None = None) -> int:
+def run_all(runs: list[Run], jobs: int, code: str | None = None) -> int:
     """Run all that is not finished, ``jobs`` at a time; returns how many failed.
 
     What needs a failed run is left out. A run that was stopped goes on from its checkpoint. With
@@ -70,11 +71,8 @@ def run_all(runs: list[Run], jobs: int, say: Callable[[str], None], code: str | 
                     waiting.remove(run)
                 elif len(active) < jobs and not {*waiting, *active}.intersection(run.needs):
                     if code and code_version() != code:
-                        raise RecipeError(
-                            "The code has changed since this command began. Begin again: the runs "
-                            "of the new version are made in a folder of their own."
-                        )
-                    say(f"{run.title}: {'goes on' if set_aside(run, say) else 'starts'}")
+                        raise RecipeError(CHANGED)
+                    say(f"{run.title}: {'goes on' if set_aside(run) else 'starts'}")
                     active[run] = start(run, jobs)
                     waiting.remove(run)
             for run in [run for run, process in active.items() if process.poll() is not None]:
@@ -90,21 +88,21 @@ def run_all(runs: list[Run], jobs: int, say: Callable[[str], None], code: str | 
     return len(failed)
 
 
-def set_aside(run: Run, say: Callable[[str], None]) -> bool:
+def set_aside(run: Run) -> bool:
     """Move what another command left in a run's folder; True if this run was begun there."""
     if not run.folder.exists():
         return False
     if read_record(run).get("key") == run.key:
         return True
     aside = run.folder.with_name(f"{run.folder.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-    shutil.move(run.folder, aside)
+    run.folder.rename(aside)
     say(f"{run.title}: its command has changed; the old run is kept in {aside}")
     return False
 
 
 def start(run: Run, jobs: int) -> subprocess.Popen:
     """Start a run in a process group of its own; the jobs share the cores."""
-    write_record(run, status="started")
+    write_record(run, status="started", code=code_version())
     environment = dict(os.environ)
     if jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
@@ -117,6 +115,11 @@ def start(run: Run, jobs: int) -> subprocess.Popen:
             env=environment,
             start_new_session=True,
         )
+
+
+def say(line: str):
+    """Print a line with the time of day, at once."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
 def end_of_output(run: Run) -> str:

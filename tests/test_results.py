@@ -28,7 +28,7 @@ for key, value in options.items():
         assert pathlib.Path(value).exists(), value
 (folder / "enhance_model.ckpt").touch()
 errors = 1 if "pretrained_enhance_path" in options else 3
-records = [{"id": f"u{i}", "pesq": 4.0 - errors, "word_errors": errors, "words": 10,
+records = [{"id": f"u{i}", "pesq": 4.0 - errors, "covl": None, "word_errors": errors, "words": 10,
             "char_errors": errors, "chars": 40} for i in range(9)]
 (folder / "test_utterances.jsonl").write_text("".join(json.dumps(r) + "\\n" for r in records))
 modules = {"encoder": {"parameters": 2_000_000, "used": True},
@@ -75,8 +75,13 @@ def set_up(tmp_path):
     for name in PACKAGES:
         (tmp_path / name).mkdir()
     (tmp_path / "data_prep.py").touch()
-    for name in ("__init__.py", "files.py"):
-        shutil.copy(ROOT / "corpus" / name, tmp_path / "corpus")
+    for name in (
+        "corpus/__init__.py",
+        "corpus/files.py",
+        "scoring/__init__.py",
+        "scoring/metrics.py",
+    ):
+        shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "train.py").write_text(FAKE)
     (tmp_path / "plan.yaml").write_text(PLAN)
     return tmp_path
