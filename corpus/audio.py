@@ -1,57 +1,54 @@
-"""Read and write mono sound files, never leaving a half-written one behind."""
+"""Read and write mono sound files."""
 
-import errno
+import io
 import os
-import shutil
+import re
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from corpus.files import whole, write_text  # noqa: F401
 from errors import RecipeError
 
-HEADER = 4096  # bytes; more than a wav file's header, one block of most file systems
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".w64", ".au")
+UNKNOWN_SIZE = 0x7FFFF000  # bytes; what writes to a pipe announces this size or more
 
 
-def read(path):
-    """Read a sound file as ``(signal, rate)``: float32 ``[samples]`` within -1..1, and its rate in Hz.
+def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarray, int]:
+    """A sound file -> (float32 [samples] within -1..1, rate in Hz); channels are averaged.
 
-    Several channels are averaged into one. A missing or unreadable file raises RecipeError.
+    ``start`` and ``samples`` read a part. RecipeError for a missing or unreadable file.
     """
     try:
-        signal, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            if start:
+                file.seek(start)
+            # Some codecs, such as GSM, cannot seek and are read by their length only.
+            wanted = file.frames if samples < 0 else samples
+            signal = file.read(wanted, dtype="float32", always_2d=True)
+            return np.ascontiguousarray(signal.mean(axis=1)), file.samplerate
     except (soundfile.LibsndfileError, OSError) as problem:
+        reason = str(problem).partition(": ")[2] or problem
         raise RecipeError(
-            f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads (wav, flac, ogg). "
-            "Check the path, or convert or download the file again."
+            f"Cannot read {path} as sound: {reason} Accepted: what libsndfile reads "
+            f"({', '.join(SUFFIXES)}). Check the path, convert the file or download it again."
         ) from problem
-    return np.ascontiguousarray(signal[:, 0] if signal.shape[1] == 1 else signal.mean(axis=1)), rate
 
 
-def write(path, signal, rate):
-    """Write float ``[samples]`` within -1..1 as 16-bit PCM mono wav at ``rate`` Hz.
+def write(path: str | Path, signal: np.ndarray, rate: int) -> None:
+    """Write float [samples] within -1..1 as 16-bit mono wav at ``rate`` Hz, whole or not at all."""
+    # In memory first: libsndfile does not say why a disk refuses a file, Python does.
+    buffer = io.BytesIO()
+    soundfile.write(buffer, signal, rate, subtype="PCM_16", format="WAV")
+    with whole(path) as aside:
+        aside.write_bytes(buffer.getbuffer())
 
-    The file appears whole or not at all: it is written beside its place, then moved there.
+
+def is_cut_short(info: soundfile._SoundFileInfo) -> bool:
+    """Whether the header announces more than the file holds (``info`` of ``soundfile.info``).
+
+    The size that stands for "unknown" in files from a pipe announces nothing.
     """
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        soundfile.write(str(aside), signal, rate, subtype="PCM_16", format="WAV")
-        os.replace(aside, path)
-    except soundfile.LibsndfileError as problem:  # it keeps the system's reason to itself
-        if shutil.disk_usage(path.parent).free > 2 * len(signal) + HEADER:
-            raise
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from problem
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_text(path, text):
-    """Write a text file that, like the sound files, appears whole or not at all."""
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    announced = re.search(r"^data : (\d+) \(should be", info.extra_info, re.MULTILINE)
+    return announced is not None and int(announced[1]) < UNKNOWN_SIZE

@@ -26,7 +26,8 @@ def whole(path: str | Path) -> Iterator[Path]:
 def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with whole(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        # File names that are not UTF-8 are written with escapes.
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_text(path: str | Path) -> str:
@@ -40,7 +41,16 @@ def read_text(path: str | Path) -> str:
             f"{path}, line {line}: this is not UTF-8. Save the file with the encoding UTF-8."
         ) from problem
     except OSError as problem:
-        raise RecipeError(f"{path} cannot be read: {problem.strerror}. Check the path.") from problem
+        raise RecipeError(
+            f"{path} cannot be read: {problem.strerror}. Check the path."
+        ) from problem
+
+
+def typed_path(text: str) -> Path:
+    """A path as a user typed it, for argparse; ``~`` is the home folder also after ``=``."""
+    if not text.strip():
+        raise ValueError("empty, as from a variable of the shell that is not set")
+    return Path(os.path.expanduser(text))
 
 
 def is_junk(name: str) -> bool:
@@ -64,7 +74,7 @@ def find_files(
             folders.clear()
             continue
         seen.add(identity(root))
-        folders[:] = [name for name in folders if not is_junk(name)]
+        folders[:] = sorted(name for name in folders if not is_junk(name))
         found += [
             Path(root, name)
             for name in files
