@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from corpus.files import write_text
+from corpus.files import typed_path, write_text
 from errors import RecipeError
 from experiments import corpora
 from experiments.plan import Runs, as_yaml, read_plan
@@ -35,9 +35,8 @@ def parser() -> argparse.ArgumentParser:
     add("--rows", nargs="+", metavar="ROW", help="rows to run (default: all; --dry_run lists them)")
     add("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
     add("--dry_run", action="store_true", help="show what is finished and what is left")
-    add("--table_only", action="store_true", help="write the table of what is finished")
-    add("--output_folder", metavar="DIR", help="for tables and runs (default: results/tables/...)")
-    add("--shared_data", metavar="DIR", help="real recordings (default: ../shared/data)")
+    add("--output_folder", type=typed_path, help="for tables and runs (default: results/tables)")
+    add("--shared_data", type=typed_path, help="real recordings (default: ../shared/data)")
     add("--code", metavar="VERSION", help="go on with the runs of this version of the code")
     add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of all runs")
     return made
@@ -61,9 +60,6 @@ def run(options: argparse.Namespace) -> int:
             print(f"{'finished' if finished(item) else 'left':8} {item.title}")
         print(f"{sum(not finished(item) for item in wanted)} runs are left.")
         print(f"Rows: {' '.join(plan.rows)}")
-        return 0
-    if options.table_only:
-        write_table(runs, seeds, folder, code)
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     try:

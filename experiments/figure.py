@@ -21,12 +21,17 @@ def draw(table: dict, path: Path):
     """Write the PNG of a table that has a row with scores."""
     parts = [part for part in (known(table["rows"]), known(table["differences"])) if part]
     heights = [len(entries) + 1.5 for entries in parts]
-    figure = Figure(figsize=(13, 0.34 * sum(heights) + 1), layout="constrained")
+    panels = {
+        title: series
+        for title, series in PANELS.items()
+        if any(entry["metrics"][series[0][0]] for entry in parts[0])
+    }
+    figure = Figure(figsize=(4.4 * len(panels), 0.34 * sum(heights) + 1), layout="constrained")
     axes = figure.subplots(
-        len(parts), len(PANELS), squeeze=False, sharey="row", height_ratios=heights
+        len(parts), len(panels), squeeze=False, sharey="row", height_ratios=heights
     )
     for line, entries in zip(axes, parts, strict=True):
-        for axis, (title, series) in zip(line, PANELS.items(), strict=True):
+        for axis, (title, series) in zip(line, panels.items(), strict=True):
             axis.set_title(f"difference in {title}" if "of" in entries[0] else title, fontsize=10)
             for place, (name, label, colour, marker) in enumerate(series):
                 draw_series(axis, entries, name, place * SHIFT, colour, marker)
@@ -34,7 +39,8 @@ def draw(table: dict, path: Path):
             axis.grid(axis="x", color="#dddddd")
         line[0].set_yticks(range(len(entries)), [entry["title"] for entry in entries], fontsize=8)
         line[0].invert_yaxis()
-    axes[0][-1].legend(fontsize=8)
+    if "WER (%)" in panels:
+        axes[0][-1].legend(fontsize=8)
     figure.supxlabel("95 % bootstrap intervals; hollow: the interval includes 0", fontsize=8)
     figure.savefig(path, dpi=150)
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import re
 import shlex
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,18 +20,17 @@ SECTIONS = ("extends", "seeds", "common", "data", "runs", "each_row", "rows", "d
 RUN_KEYS = ("stage", "set")
 ROW_KEYS = ("title", "enhancer", "set")  # and the names of each_row
 DIFFERENCE_KEYS = ("title", "of", "minus")
+MAPPINGS = ("common", "data", "runs", "each_row", "rows", "set")
+NAME = re.compile(r"\{(\w+)\}")  # stands for a folder
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table.
-
-    ``runs``: entry of ``each_row`` -> name of its run. ``enhancer``: the run that trained it.
-    """
+    """A row of the table."""
 
     title: str
-    enhancer: str | None
-    runs: dict
+    enhancer: str | None  # name of the run that trained it
+    runs: dict  # entry of each_row -> name of its run
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ def read_plan(name: str) -> Plan:
     base = NOTHING
     if "extends" in sections:
         base = read_plan(str(path.parent / sections["extends"]))
-    common = base.common | (sections.get("common") or {})
-    own, each_row = sections.get("runs") or {}, sections["each_row"]
+    common = base.common | sections.get("common", {})
+    own, each_row = sections.get("runs", {}), sections["each_row"]
     for name, run in [*own.items(), *each_row.items()]:
         check_keys(f"{path}: run {name}", run, RUN_KEYS, ("stage",))
     runs = {name: {**run, "set": common | run.get("set", {})} for name, run in own.items()}
@@ -120,10 +119,10 @@ def read_plan(name: str) -> Plan:
         base=base.base or path.stem,
         seeds=sections["seeds"],
         common=common,
-        data=base.data | (sections.get("data") or {}),
+        data=base.data | sections.get("data", {}),
         runs=base.runs | runs,
         rows=rows,
-        differences=sections.get("differences") or [],
+        differences=sections.get("differences", []),
     )
     check_names(path, plan)
     return plan
@@ -152,6 +151,7 @@ def check_keys(where, found, accepted, required):
         raise RecipeError(f"{where}: {found!r} is no mapping. Keys: {', '.join(accepted)}.")
     odd = [f"{key} is not known" for key in found if key not in accepted]
     odd += [f"{key} is missing" for key in required if key not in found]
+    odd += [f"{key} is no mapping" for key in MAPPINGS if not isinstance(found.get(key, {}), dict)]
     if odd:
         raise RecipeError(f"{where}: {'; '.join(odd)}. Accepted: {', '.join(accepted)}.")
 
@@ -179,22 +179,14 @@ def known(where, name, names):
 def references(settings: dict) -> list[str]:
     """Names in curly brackets in the values of settings, each once."""
     texts = [value for value in settings.values() if isinstance(value, str)]
-    fields = [field for text in texts for _, field, _, _ in string.Formatter().parse(text)]
-    return list(dict.fromkeys(field for field in fields if field))
+    return list(dict.fromkeys(name for text in texts for name in NAME.findall(text)))
 
 
 class Runs:
-    """The runs of a plan, made when asked for.
+    """The runs of a plan, made when asked for, each with the folder ``<name>/<seed>``.
 
-    Arguments
-    ---------
-    plan : Plan
-    folder : Path
-        Each run's own is ``<name>/<seed>`` in it.
-    places : dict
-        Name in curly brackets -> folder, for all that is not a run.
-    extra : dict
-        Overrides of all runs, below the plan's own.
+    ``places``: folders of names in curly brackets that are no runs. ``extra``: overrides of all
+    runs, below the plan's own.
     """
 
     def __init__(self, plan: Plan, folder: Path, places: dict, extra: dict | None = None):
@@ -211,7 +203,7 @@ class Runs:
             needs = {needed: self.get(needed, seed, (*above, name)) for needed in names}
             places = {**self.places, **{needed: run.folder for needed, run in needs.items()}}
             own = {
-                key: value.format_map(places) if isinstance(value, str) else value
+                key: NAME.sub(lambda m: str(places[m[1]]), value) if type(value) is str else value
                 for key, value in spec["set"].items()
             }
             overrides = {"seed": seed, "output_folder": str(folder), **self.extra, **own}
