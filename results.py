@@ -1,180 +1,124 @@
-"""The results table by one command: ``python results.py [--seeds 1 2 3] [--rows noisy frozen_mse]``.
+"""The results table by one command: ``python results.py --plan mini [--seeds 1 2] [--jobs 2]``.
 
-Runs every row of a plan through train.py, as far as it is not there yet, and writes table.md, table.json and table.png.
-The same command again goes on where it stopped.
+Runs what the plan's rows need through train.py, as far as it is not finished, and writes a table,
+its figures as JSON, and a picture. The same command again goes on where it stopped.
 """
 
 import argparse
 import json
+import os
 import signal
 import sys
-import time
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from corpus.files import typed_path, write_text
 from errors import RecipeError
-from results_table.campaign import Campaign
-from results_table.corpora import overrides_of, prepare_corpora
-from results_table.estimates import estimate, minutes_spent
-from results_table.locking import only_one
-from results_table.markdown import markdown
-from results_table.plan import read_plan
-from results_table.runs import ROOT, Runs
-from results_table.state import States, foreign
-from results_table.table import build_table
-from scoring.scoreboard import replace
-from training.settings import parse_yaml
+from experiments import corpora
+from experiments.plan import Runs, as_yaml, read_plan
+from experiments.runner import code_version, finished, run_all
+from experiments.table import build_table, known, markdown
 
-# Where the runs of a table go, and the name of its files there
-TABLES = {
-    "mini": ("results/table", "table"),
-    "words": ("results/table", "words"),
-    "digits": ("results/table_digits", "table"),
-    "real": ("results/table_real", "table"),
-}
-DATA = "mini corpus; its word errors on more utterances; real digits; real speech scored on VoiceBank-DEMAND"
+ROOT = Path(__file__).resolve().parent
+SHARED = os.environ.get("RECIPE_SHARED_DATA", "../shared/data")
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
-    add("--data", choices=TABLES, default="mini", help=DATA)
+    add("--plan", default="mini", help="mini, words, real, or a YAML file (default: mini)")
     add("--seeds", type=int, nargs="+", metavar="N", help="training seeds (default: the plan's)")
-    add(
-        "--rows",
-        nargs="+",
-        metavar="ROW",
-        help="rows to run, by name (default: all; --dry_run lists them)",
-    )
-    add(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="runs side by side, which share the cores (default: 1)",
-    )
-    add(
-        "--dry_run", action="store_true", help="show what is finished and what is left, run nothing"
-    )
-    add(
-        "--table_only", action="store_true", help="write the table of what is finished, run nothing"
-    )
-    add(
-        "--output_folder",
-        metavar="DIR",
-        help="where everything goes (default: results/table, for digits and real _digits and _real)",
-    )
-    add(
-        "--shared_data",
-        metavar="DIR",
-        help="folder of the real data (default: RECIPE_SHARED_DATA or ../shared/data)",
-    )
-    add("--plan", metavar="FILE", help="another plan (default: results_table/plans/<data>.yaml)")
-    add(
-        "--set",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="overrides for all runs, below those of the plan",
-    )
+    add("--rows", nargs="+", metavar="ROW", help="rows to run (default: all; --dry_run lists them)")
+    add("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
+    add("--dry_run", action="store_true", help="show what is finished and what is left")
+    add("--output_folder", type=typed_path, help="for tables and runs (default: results/tables)")
+    add("--shared_data", type=typed_path, help="real recordings (default: ../shared/data)")
+    add("--code", metavar="VERSION", help="go on with the runs of this version of the code")
+    add("--set", nargs="+", default=[], metavar="KEY=VALUE", help="overrides of all runs")
     return made
 
 
-def extra_overrides(pairs):
-    """``key=value`` texts -> dict, values read as YAML."""
-    for pair in pairs:
-        if "=" not in pair:
-            raise RecipeError(f"--set: {pair!r} is not KEY=VALUE, as number_of_epochs=2.")
-    return {
-        key: parse_yaml(value, "--set") for key, value in (pair.split("=", 1) for pair in pairs)
-    }
-
-
-def table_folder(options):
-    """The table's folder, relative to the recipe where it lies inside: commands become readable."""
-    folder = (
-        (Path.cwd() / options.output_folder).resolve()
-        if options.output_folder
-        else ROOT / TABLES[options.data][0]
-    )
-    return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
-
-
-def write_table(runs, states, seeds, options):
-    """Table, JSON and figure of what is finished; returns the table's text."""
-    from results_table.figure import draw
-
-    folder, name = ROOT / runs.folder, TABLES[options.data][1]
-    what = f"--plan {options.plan}" if options.plan else f"--data {options.data}"
-    table = {**build_table(runs, states, seeds), "command": f"python results.py {what}"}
-    text = markdown(table)
-    replace(folder / f"{name}.json", json.dumps(table, indent=1) + "\n")
-    replace(folder / f"{name}.md", text)
-    if any(any(row["metrics"].values()) for row in table["rows"]):
-        draw(table, folder / f"{name}.png")
-    return text
-
-
-class Seldom:
-    """A function called at most once a minute: calls between are dropped. A large table takes seconds of a core that trains."""
-
-    def __init__(self, function, seconds=60):
-        self.function, self.seconds, self.next = function, seconds, 0.0
-
-    def __call__(self):
-        """Call the function, if it is time."""
-        if time.monotonic() >= self.next:
-            self.function()
-            self.next = time.monotonic() + self.seconds
-
-
-def show_plan(runs, wanted, states):
-    """What is finished, what is left, and how long that may take."""
-    finished = [run for run in wanted if states.finished(run)]
-    taken = minutes_spent(finished)
-    for run in wanted:
-        minutes = estimate(run, taken)
-        expected = "? min" if minutes is None else f"{minutes:.1f} min"
-        print(
-            f"{'done' if run in finished else 'left':5} {expected:>9}  {run.title:40} {foreign(run)}".rstrip()
-        )
-    print(f"Rows: {' '.join(runs.plan.rows)}")
-    print(Campaign(wanted, states).left())
-
-
-def say(line):
-    """A line with the time of day, at once."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
-
-
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Do what the command line asks; returns the exit code: 0, or 1 if a run failed."""
-    plan = read_plan(options.plan or ROOT / "results_table" / "plans" / f"{options.data}.yaml")
+    if options.jobs < 1:
+        raise RecipeError(f"--jobs={options.jobs}: accepted are whole numbers from 1 on.")
+    plan = read_plan(options.plan)
     seeds = options.seeds or plan.seeds
-    folder, extra = table_folder(options), extra_overrides(options.set)
-    runs = Runs(plan, folder, extra, lambda seed: overrides_of(plan.data, folder, seed))
-    wanted, states = runs.in_order(options.rows or list(plan.rows), seeds), States()
+    tables = Path(options.output_folder or f"results/tables/{plan.base}")
+    code = version_of(options, tables)
+    folder, shared = tables / code, Path(options.shared_data or SHARED)
+    data = corpora.places(plan, folder / "data", shared)
+    extra = dict(pair(text) for text in options.set)
+    runs = Runs(plan, folder / "runs", {**data, "shared": str(shared)}, extra)
+    wanted = runs.in_order(options.rows or list(plan.rows), seeds)
     if options.dry_run:
-        show_plan(runs, wanted, states)
+        for item in wanted:
+            print(f"{'finished' if finished(item) else 'left':8} {item.title}")
+        print(f"{sum(not finished(item) for item in wanted)} runs are left.")
+        print(f"Rows: {' '.join(plan.rows)}")
         return 0
-    complete = True
-    with only_one(ROOT / folder) as lock:
-        if not options.table_only:
-            prepare_corpora(plan.data, wanted, options.shared_data)
-            campaign = Campaign(wanted, states, options.jobs, say, lock=(lock,))
-            complete = campaign.run(Seldom(lambda: write_table(runs, states, seeds, options)))
-        text = write_table(runs, states, seeds, options)
-    print(text.split("### Commands")[0])
-    return 0 if complete else 1
-
-
-def main(arguments=None):
-    """Exit code: 0; 1 if a run failed; 2 after an error that the user can mend; 130 after Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        return run(parser().parse_args(arguments))
+        with FileLock(folder / ".lock", timeout=0):
+            for name, spec in plan.data.items():
+                corpora.make(spec, Path(data[name]), shared)
+            try:
+                failed = run_all(wanted, options.jobs, None if options.code else code)
+            finally:
+                write_table(runs, seeds, folder, code)
+    except Timeout as problem:
+        raise RecipeError(f"Another results.py works in {folder}. Wait for its end.") from problem
+    return 1 if failed else 0
+
+
+def version_of(options: argparse.Namespace, tables: Path) -> str:
+    """The version of the code whose runs count. Tells of others, which are not mixed with them."""
+    code = options.code or code_version()
+    others = [f.name for f in sorted(tables.glob("*")) if (f / "runs").is_dir() and f.name != code]
+    if options.code and not (tables / code).is_dir():
+        raise RecipeError(f"--code: no runs of version {code} in {tables}. There: {others}.")
+    if others:
+        print(f"This is version {code} of the code. Not in its table: {', '.join(others)}.")
+        print(f"Where a change of code moves no result, go on with them: --code={others[-1]}")
+    return code
+
+
+def pair(text: str) -> tuple:
+    """``key=value`` -> (key, value), the value read as YAML."""
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise RecipeError(f"--set: {text!r} is not KEY=VALUE, such as number_of_epochs=2.")
+    return key, as_yaml(value, f"--set {key}")
+
+
+def write_table(runs: Runs, seeds: list[int], folder: Path, code: str):
+    """Table, JSON and figure of what is finished."""
+    table = {"code": code, **build_table(runs, seeds)}
+    text, path = markdown(table), folder / f"{runs.plan.name}.md"
+    write_text(path, text)
+    write_text(path.with_suffix(".json"), json.dumps(table, indent=1) + "\n")
+    if known(table["rows"]):
+        from experiments.figure import draw
+
+        draw(table, path.with_suffix(".png"))
+    print(f"{text.split('Commands of')[0]}{path}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0; 1 if a run failed; 2 after an error that the user can mend; 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options = parser().parse_args(arguments)
+    for name in ("output_folder", "shared_data", "plan"):
+        path = getattr(options, name)
+        if path and (name != "plan" or Path(path).is_file()):
+            setattr(options, name, os.path.abspath(path))
+    os.chdir(ROOT)  # commands name hparams/ and results/ from there
+    try:
+        return run(options)
     except RecipeError as problem:
         print(f"results.py: {problem}", file=sys.stderr)
         return 2

@@ -1,25 +1,28 @@
-"""Plans of the results table: complete, of known keys, in a sensible order."""
+"""Plans of the results table: whole, of known keys, in a sensible order."""
+
+from functools import lru_cache
+from pathlib import Path
 
 import pytest
+import ruamel.yaml
 
+from corpus.files import write_text
 from errors import RecipeError
-from results_table.corpora import overrides_of, shared_folder
-from results_table.plan import read_plan
-from results_table.runs import ROOT, Runs
-from results_table.state import resolved
+from experiments import corpora
+from experiments.plan import PLANS, Runs, read_plan
 
-PLANS = ROOT / "results_table" / "plans"
+HPARAMS = Path(__file__).parent.parent / "hparams"
 SMALL = """
 seeds: [1, 2]
 common: {preset: mini}
 runs:
   mse: {stage: enhance_mimic, set: {mimic_weight: null}}
-  start: {stage: pretrain_perceptual, seed_offset: 1000}
-adapted: {stage: robust_asr, set: {pretrained_asr_path: "{start}/src_embedding.ckpt"}}
+  start: {stage: robust_asr, set: {augment: [noise, speed], beam: {size: 8}}}
+each_row:
+  adapted: {stage: robust_asr, set: {pretrained_asr_path: "{start}", lr: 0.0003}}
 rows:
-  noisy: {title: noisy, input: {input_signal: noisy}}
-  mse: {title: MSE, enhancer: mse, input: {pretrained_enhance_path: "{mse}/enhance_model.ckpt"}}
-order: [[noisy], [mse]]
+  noisy: {title: noisy, set: {input_signal: noisy}}
+  mse: {title: MSE, enhancer: mse, adapted: {lr: 0.1}}
 differences: [{title: MSE - noisy, of: mse, minus: noisy}]
 """
 
@@ -30,150 +33,118 @@ def small(tmp_path, *changes, **options):
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
-    path = tmp_path / "plan.yaml"
-    path.write_text(text)
-    return Runs(read_plan(path), tmp_path / "table", **options)
+    write_text(tmp_path / "plan.yaml", text)
+    return Runs(read_plan(str(tmp_path / "plan.yaml")), Path("out"), {}, **options)
 
 
 def runs_of(name):
-    """All runs of a plan of the recipe."""
-    plan = read_plan(PLANS / f"{name}.yaml")
-    return Runs(plan, "results/x", data=lambda seed: overrides_of(plan.data, "results/x", seed))
+    """The Runs of a plan of the recipe."""
+    plan = read_plan(name)
+    data = corpora.places(plan, Path("data"), Path("shared"))
+    return Runs(plan, Path("out"), {**data, "shared": "shared"})
 
 
-@pytest.mark.parametrize("name", ["mini", "words", "digits", "real"])
-def test_overrides_of_the_recipes_plans_are_keys_of_its_yaml_files(name):
+@lru_cache
+def keys_of(stage):
+    """The keys of a stage file."""
+    return ruamel.yaml.YAML().load((HPARAMS / f"{stage}.yaml").read_text(encoding="utf-8")).keys()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.yaml")))
+def test_overrides_of_the_recipes_plans_are_keys_of_its_stages(name):
     runs = runs_of(name)
-    wanted = runs.in_order(list(runs.plan.rows), runs.plan.seeds[:1])
+    wanted = runs.in_order(list(runs.plan.rows), runs.plan.seeds)
     assert len({run.folder for run in wanted}) == len(wanted)
-    for run in wanted:
-        settings = resolved(run)  # refuses unknown keys
-        for key, value in run.overrides:
-            assert key == "preset" or settings[key] == value, (run.title, key)
-
-
-@pytest.mark.parametrize("name", ["mini", "digits"])
-def test_no_recognizer_starts_from_the_judge(name):
-    runs = runs_of(name)
-    for row in runs.plan.rows.values():
-        enhancers = {"judge", row.enhancer}
-        for run in (runs.get(name, 1) for name in row.runs):
-            texts = " ".join(
-                str(v)
-                for k, v in run.overrides
-                if k in ("pretrained_asr_path", "pretrained_ctc_path")
-            )
-            assert not any(f"/{name}/" in texts for name in enhancers)
-    assert {run.name for run in runs.of_row(runs.plan.rows["clean"], 1)} == {
-        "start",
-        "adapted_clean",
-        "independent_clean",
+    unknown = {
+        (run.stage, key)
+        for run in wanted
+        for key in run.overrides.keys() - keys_of(run.stage) - {"preset"}
     }
+    assert not unknown
 
 
-def test_the_words_of_more_utterances_are_those_of_the_mini_tables_own_runs():
+def test_the_published_rows_and_the_controls_are_in_the_plan():
+    rows = read_plan("mini").rows
+    published = ["clean", "clean_noisy_phase", "noisy", "joint_mse", "joint_mimic"]
+    published += ["frozen_mse", "frozen_mimic"]
+    assert list(rows)[:7] == published
+    assert {"random", "filter_bank", "equal_compute"} <= rows.keys()
+    runs = runs_of("mini")
+    assert runs.get("random", 1).overrides["perceptual"] == "random"
+    assert runs.get("filter_bank", 1).overrides["perceptual"] == "filter_bank"
+    joint = runs.get("adapted_joint_mimic", 1).overrides
+    assert joint["unfrozen_models"] == ["enhance_model"] and joint["mimic_weight"]
+    assert "unfrozen_models" not in runs.get("adapted_frozen_mimic", 1).overrides
+
+
+def test_no_recognizer_starts_from_the_perceptual_model():
+    runs = runs_of("mini")
+    for run in runs.in_order(list(runs.plan.rows), [1]):
+        assert "perceptual" not in str(run.overrides.get("pretrained_asr_path"))
+
+
+def test_the_words_plan_scores_the_networks_of_the_mini_plan():
     words, mini = runs_of("words"), runs_of("mini")
-    for row, base in (
-        ("words_noisy", "noisy"),
-        ("words_mimic", "frozen_mimic"),
-        ("words_random_judge", "frozen_random_judge"),
-    ):
-        for run in map(words.get, words.plan.rows[row].runs, (2, 2)):
-            assert (
-                dict(run.overrides)["mini_sizes"]["n_test"] == 1200
-                and dict(run.overrides)["number_of_epochs"] == 0
-            )
-            same = {needed.name: mini.get(needed.name, 2).command for needed in run.needs}
-            assert same == {needed.name: needed.command for needed in run.needs}
-            assert f"adapted_{base}" in same or run.name.startswith("independent")
-
-
-def test_a_plan_that_extends_another_has_its_runs_and_not_its_rows(tmp_path):
-    (tmp_path / "base.yaml").write_text(SMALL)
-    more = """
-extends: base.yaml
-seeds: [1]
-rows: {again: {title: again, scores: adapted_mse}}
-order: [[again]]
-differences: []
-"""
-    (tmp_path / "more.yaml").write_text(more)
-    plan = read_plan(tmp_path / "more.yaml")
-    assert (
-        list(plan.rows) == ["again"]
-        and {"start", "mse", "adapted_noisy", "adapted_mse"} == plan.runs.keys()
-    )
-    assert plan.common == {
-        "preset": "mini"
-    }  # else the runs of both plans would be others, each putting the other's aside
-    (tmp_path / "more.yaml").write_text(more.replace("base.yaml", "none.yaml"))
-    with pytest.raises(RecipeError, match=r"no such file .*none\.yaml"):
-        read_plan(tmp_path / "more.yaml")
+    run = words.get("adapted_words_mimic", 2)
+    assert run.overrides["number_of_epochs"] == 0 and run.overrides["preset"] == "mini"
+    assert run.overrides["data_folder"].startswith("data/words-")
+    assert [needed.name for needed in run.needs] == ["mimic", "adapted_frozen_mimic"]
+    assert [needed.key for needed in run.needs] == [
+        mini.get(name, 2).key for name in ("mimic", "adapted_frozen_mimic")
+    ]
+    assert words.plan.base == "mini"
 
 
 def test_needs_come_first_and_references_become_folders(tmp_path):
     runs = small(tmp_path)
-    wanted = runs.in_order(["noisy", "mse"], [1, 2])
-    assert [run.title for run in wanted] == [
-        "start seed 1", "adapted_noisy seed 1", "start seed 2", "adapted_noisy seed 2",
-        "mse seed 1", "adapted_mse seed 1", "mse seed 2", "adapted_mse seed 2"]  # fmt: skip
-    last = wanted[-1]
-    assert [needed.title for needed in last.needs] == ["mse seed 2", "start seed 2"]
-    assert (
-        f"--pretrained_enhance_path={tmp_path}/table/runs/mse/2/enhance_model.ckpt" in last.command
-    )
-    assert "--seed=1002 " in wanted[2].command and "--mimic_weight=null" in wanted[4].command
-
-
-def test_crossed_needs_are_taken_of_every_seed(tmp_path):
-    runs = small(tmp_path, ("adapted: {stage", "adapted: {crossed: [start], stage"))
-    assert [run.title for run in runs.in_order(["noisy", "mse"], [1, 2])] == [
-        "start seed 1", "adapted_noisy seed 1", "start seed 2", "adapted_noisy seed 2",
-        "mse seed 1", "adapted_mse seed 1", "mse seed 2", "adapted_mse seed 2",
-        "adapted_mse seed 1 by 2", "adapted_mse seed 2 by 1"]  # fmt: skip
-    other = runs.get("adapted_mse", 1, by=2)
-    assert [needed.title for needed in other.needs] == ["mse seed 1", "start seed 2"]
-    assert (
-        "/runs/mse/1/" in other.command
-        and "/runs/start/2/" in other.command
-        and other.place.endswith("adapted_mse/1_by_2")
-    )
-    crossing = runs.crossing("adapted_noisy", [1, 2])  # hears no enhancer: a recognizer is a seed
-    assert crossing[1, 2] is crossing[2, 2] is runs.get("adapted_noisy", 2)
-
-
-def test_rows_leave_out_what_they_do_not_need(tmp_path):
-    assert [run.name for run in small(tmp_path).in_order(["noisy"], [3])] == [
-        "start",
-        "adapted_noisy",
+    titles = [run.title for run in runs.in_order(["noisy", "mse"], [1, 2])]
+    assert titles[:4] == [
+        "start seed 1",
+        "adapted_noisy seed 1",
+        "mse seed 1",
+        "adapted_mse seed 1",
     ]
+    run = runs.get("adapted_mse", 2)
+    assert [needed.title for needed in run.needs] == ["start seed 2", "mse seed 2"]
+    assert "--pretrained_enhance_path=out/mse/2/enhance_model.ckpt" in run.command
+    assert "--pretrained_asr_path=out/start/2 " in run.command
 
 
-def test_overrides_for_all_runs_stand_below_the_plans_own(tmp_path):
-    runs = small(tmp_path, extra={"mimic_weight": 5, "number_of_epochs": 2})
-    assert {"mimic_weight": None, "number_of_epochs": 2}.items() <= dict(
-        runs.get("mse", 1).overrides
-    ).items()
+def test_a_rows_overrides_stand_over_those_of_each_row(tmp_path):
+    runs = small(tmp_path, extra={"lr": 7, "number_of_epochs": 2})
+    assert runs.get("adapted_noisy", 1).overrides["lr"] == 0.0003
+    assert runs.get("adapted_mse", 1).overrides["lr"] == 0.1
+    assert runs.get("adapted_mse", 1).overrides["number_of_epochs"] == 2
+
+
+def test_values_are_written_as_yaml(tmp_path):
+    run = small(tmp_path).get("start", 1)
+    text = [argument.partition("=")[2] for argument in run.arguments[-2:]]
+    read = ruamel.yaml.YAML(typ="safe", pure=True).load
+    assert [read(value) for value in text] == [["noise", "speed"], {"size": 8}]
+    assert "--mimic_weight=null" in small(tmp_path).get("mse", 1).arguments
+
+
+def test_the_key_of_a_run_changes_with_what_it_needs(tmp_path):
+    before = small(tmp_path)
+    after = small(tmp_path, ("mimic_weight: null", "mimic_weight: 0"))
+    assert before.get("adapted_mse", 1).command == after.get("adapted_mse", 1).command
+    assert before.get("adapted_mse", 1).key != after.get("adapted_mse", 1).key
+    assert before.get("adapted_noisy", 1).key == after.get("adapted_noisy", 1).key
 
 
 @pytest.mark.parametrize(
     "change, words",
     [
-        (("{mse}/", "{mes}/"), "there is no 'mes'"),
+        (("enhancer: mse", "enhancer: mes"), "there is no 'mes'"),
+        (('"{start}"', '"{stat}"'), "there is no 'stat'"),
         (("of: mse", "of: mimic"), "there is no 'mimic'"),
-        (("[[noisy], [mse]]", "[[noisy]]"), "no place for mse"),
-        (("seed_offset", "seed_shift"), "seed_shift is not known"),
-        (("adapted: {stage", "adapted: {crossed: [begin], stage"), "there is no 'begin'"),
+        (("title: noisy, ", ""), "title is missing"),
+        (("adapted: {lr", "adapt: {lr"), "adapt is not known"),
+        (("stage: enhance_mimic, ", ""), "stage is missing"),
         (("seeds: [1, 2]\n", ""), "seeds is missing"),
         (("seeds: [1, 2]", "seeds: [1, 2"), "not YAML"),
-        (("enhancer: mse", "enhancer: msee"), "there is no 'msee'"),
-        (
-            (
-                "set: {pretrained_asr_path",
-                "set: {score_sets: [valid, test], valid_metrics: [wer], pretrained_asr_path",
-            ),
-            "row noisy: run adapted_noisy scores validation by valid_metrics=['wer'], without cer",
-        ),
+        (("minus: noisy", "less: noisy"), "less is not known; minus is missing"),
     ],
 )
 def test_mistakes_in_a_plan_are_told(tmp_path, change, words):
@@ -181,30 +152,29 @@ def test_mistakes_in_a_plan_are_told(tmp_path, change, words):
         small(tmp_path, change)
 
 
-def test_runs_that_need_each_other_and_unknown_rows_are_told(tmp_path):
-    circle = small(
-        tmp_path, ("{mimic_weight: null}", '{pretrain_perceptual_path: "{adapted_mse}/x.ckpt"}')
-    )
-    with pytest.raises(RecipeError, match="need each other"):
-        circle.in_order(["mse"], [1])
-    with pytest.raises(RecipeError, match="--rows: there is no 'msee'. Known: noisy, mse"):
-        small(tmp_path).in_order(["msee"], [1])
+def test_runs_that_need_each_other_are_told(tmp_path):
+    change = ("mimic_weight: null", 'a_path: "{adapted_mse}"')
+    with pytest.raises(RecipeError, match="adapted_mse -> mse -> adapted_mse need each other"):
+        small(tmp_path, change).get("adapted_mse", 1)
 
 
-def test_digits_rotate_every_speaker_through_the_test():
-    data = read_plan(PLANS / "digits.yaml").data
-    from results_table.corpora import mix_settings
-
-    settings = [mix_settings(data, seed) for seed in range(1, 7)]
-    assert (
-        {s.test_speakers for s in settings}
-        == {(name,) for name in data["rotate"]}
-        == {s.valid_speakers for s in settings}
-    )
-    assert all(s.test_speakers != s.valid_speakers for s in settings)
-    assert mix_settings(data, 7) == settings[0]
+def test_a_corpus_of_other_settings_has_another_folder():
+    plan = read_plan("real")
+    here, there = (corpora.places(plan, Path("x"), Path(shared)) for shared in ("a", "b"))
+    assert here.keys() == {"mixed"} and here != there
 
 
-def test_missing_real_data_are_told_with_the_remedy(tmp_path):
-    with pytest.raises(RecipeError, match="--shared_data=DIR or in RECIPE_SHARED_DATA"):
-        shared_folder("real_speech", tmp_path)
+def test_missing_recordings_are_told(tmp_path):
+    spec = read_plan("real").data["mixed"]
+    with pytest.raises(RecipeError, match="There is no .*real_speech"):
+        corpora.make(spec, tmp_path / "mixed", tmp_path)
+
+
+def test_a_small_mini_corpus_is_made_once(tmp_path):
+    spec = {"mini": {"n_train": 2, "n_valid": 2, "n_test": 2}}
+    corpora.make(spec, tmp_path / "tiny", tmp_path)
+    made = sorted(path for path in (tmp_path / "tiny").rglob("*.wav"))
+    assert len(made) == 12
+    made[0].unlink()
+    corpora.make(spec, tmp_path / "tiny", tmp_path)
+    assert not made[0].exists()

@@ -1,0 +1,46 @@
+"""The corpora of a plan: the mini corpus in other sizes, or real speech mixed with real noise."""
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+
+from corpus.files import write_text
+from errors import RecipeError
+from experiments.plan import Plan, check_keys
+
+
+def places(plan: Plan, folder: Path, shared: Path) -> dict[str, str]:
+    """Name -> folder of each corpus of a plan. Other settings make another folder."""
+    marks = {
+        name: hashlib.sha256(repr((spec, shared)).encode()).hexdigest()[:8]
+        for name, spec in plan.data.items()
+    }
+    return {name: str(folder / f"{name}-{mark}") for name, mark in marks.items()}
+
+
+def make(spec: dict, folder: Path, shared: Path):
+    """Make a corpus, unless it is there whole. RecipeError where the recordings are not."""
+    done = folder.with_name(f"{folder.name}.done")
+    if done.exists():
+        return
+    if "mini" in spec:
+        from corpus.mini import synthesize_mini_corpus  # needs espeak-ng
+
+        check_keys("data: mini", spec["mini"], ("n_train", "n_valid", "n_test"), ())
+        synthesize_mini_corpus(folder, **spec["mini"])
+    else:
+        from corpus.mixing import MixSettings, mix_corpus  # takes a second to import
+
+        given, accepted = spec["mix"], [field.name for field in fields(MixSettings)]
+        check_keys("data: mix", given, ("speech", "noise", *accepted), ("speech", "noise"))
+        sources = [given[name].replace("{shared}", str(shared)) for name in ("speech", "noise")]
+        for source in sources:
+            if not Path(source).is_dir():
+                raise RecipeError(
+                    f"There is no {source}. Give the folder that holds it as --shared_data."
+                )
+        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        settings = {key: value for key, value in lists.items() if key in accepted}
+        for problem in mix_corpus(*sources, folder, MixSettings(**settings))["problems"]:
+            print(f"left out: {problem}")
+    write_text(done, "")

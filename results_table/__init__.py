@@ -1,1 +1,0 @@
-"""The results table: which runs it needs, how they are run, what comes out."""
