@@ -86,13 +86,11 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
     absent = dict.fromkeys(("enhancer", "acoustic", "decoder", "search", "interface"))
     facts = {**hparams, **absent, "scorers": {}}
     table = Path(hparams["output_folder"]) / "test_stats.txt"
-    facts["figures"] = read_text(table).strip().split("\n\n")[-1] if table.is_file() else None
+    facts["figures"] = read_text(table).strip().split("\n\n")[0] if table.is_file() else None
     facts["data"] = Path(str(hparams.get("data_folder"))).name
     names, steps, exposed = list(exported), [], []
     if "enhancer" in exported:
-        facts["enhancer"] = enhancer_facts(
-            exported["enhancer"], hparams.get("observation_share") or 0
-        )
+        facts["enhancer"] = enhancer_facts(exported["enhancer"])
         steps, exposed = ["enhance_model"], ["enhance_model"]
     if "acoustic" in exported:
         facts["acoustic"] = exported["acoustic"].sizes
@@ -110,12 +108,9 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
     return {**facts, "names": names, "steps": steps, "exposed": exposed}
 
 
-def enhancer_facts(enhancer: torch.nn.Module, noisy_share: float) -> dict:
-    """Sizes and class of an enhancer; no class where SpeechBrain's own computes the same.
-
-    Mixing a share of the noisy signal back is a smaller weight of the mask: synthesis is linear.
-    """
-    weight = enhancer.mask_weight * (1 - noisy_share)
+def enhancer_facts(enhancer: torch.nn.Module) -> dict:
+    """Sizes and class of an enhancer; no class where SpeechBrain's own computes the same."""
+    weight = enhancer.mask_weight
     if type(enhancer) is WideResnet and enhancer.mask_domain == "spectrum":
         return {"class": None, "sizes": enhancer.sizes, "mask_weight": weight}
     name = f"{type(enhancer).__module__}.{type(enhancer).__qualname__}"

@@ -16,7 +16,6 @@ BEAM = {"size": 3, "ctc_weight": 0.3, "coverage": 1.5, "lm_weight": 0.0}
 BEAM |= {"eos_threshold": 10.0, "max_attn_shift": 240, "temperature": 1.0}
 SETTINGS = {
     "input_signal": "enhanced",
-    "observation_share": 0.0,
     "features": "fbank",
     "n_mels": 20,
     "asr_hop_length": 10,
