@@ -19,7 +19,7 @@ PHONES |= {"features": "log_spectrum"}
 CASES = {  # name -> overrides, SpeechBrain's class
     "enhancer": (None, "WaveformEnhancement"),
     "front": ({}, "EncoderASR"),
-    "spectrum": ({"features": "log_spectrum", "observation_share": 0.25}, "EncoderASR"),
+    "spectrum": ({"features": "log_spectrum"}, "EncoderASR"),
     "phones": ({**PHONES, "decoding_by": "ctc_beam"}, "EncoderASR"),
     "bands": ({**PHONES, "mel_bands": 20, "normalization": "mean"}, "EncoderASR"),
     "plain": ({"normalization": "none", "decoding_by": "ctc_beam"}, "EncoderASR"),
@@ -50,10 +50,9 @@ assert not {"train", "models", "inference", "training", "errors"} & set(sys.modu
 
 def own_outputs(overrides, modules, tokens, wavs, lens):
     """What the recipe's modules make of a batch."""
-    found, share = {}, overrides.get("observation_share", 0)
+    found = {}
     if "enhance_model" in modules:
-        enhanced = modules["enhance_model"](wavs)[0]
-        wavs = found["enhanced"] = (1 - share) * enhanced + share * wavs
+        wavs = found["enhanced"] = modules["enhance_model"](wavs)[0]
     kind, n_mels = overrides.get("features", "fbank"), 20
     hop = {"hop_length": 10, "n_mels": n_mels}
     features = normalization(overrides.get("normalization", "mean_variance"))(
@@ -110,8 +109,7 @@ def test_speechbrain_alone_computes_the_same(outputs, name):
 
 def test_an_enhancer_of_any_class_is_exported_with_its_sizes(tmp_path):
     sizes = {"channels": [8, 16], "layers": 1, "heads": 2, "feed_forward": 8}
-    network = enhancer(tmp_path, CNNTransformer, sizes, observation_share=0.5)
-    network.mask_weight *= 0.5
+    network = enhancer(tmp_path, CNNTransformer, sizes)
     wav = 0.1 * torch.randn(16011)
     enhanced = torch.from_numpy(load_enhancer(tmp_path)[0](wav.numpy()))
     assert enhanced.shape == wav.shape
