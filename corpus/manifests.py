@@ -89,12 +89,11 @@ def prepare(
             note = "%d problem(s): their utterances are left out, see %s"
             logger.warning(note, len(bad), save_folder / "bad_utterances.txt")
     elif bad:
-        place = shlex.quote(f"--data_folder={data_folder}")
-        faults += [
-            f"{data_folder}: {len(bad)} problem(s) with the files:\n{listed(bad)}",
-            f"To bring files to 16 kHz: python data_prep.py resample {place}",
-            "To leave such utterances out: --on_bad_utterance=skip",
-        ]
+        faults.append(f"{data_folder}: {len(bad)} problem(s) with the files:\n{listed(bad)}")
+        faults.append("To leave such utterances out: --on_bad_utterance=skip")
+        if any("sample rate" in problem for problem in bad):
+            place = shlex.quote(f"--data_folder={data_folder}")
+            faults.append(f"To bring files to 16 kHz: python data_prep.py resample {place}")
     if unknown:
         faults.append(unknown_words_message(unknown))
     faults = faults or [f"No utterance is left for {n}." for n in paths if not manifests[n]]
@@ -237,7 +236,7 @@ def _frames(path: Path) -> tuple[int, str | None]:
             if not np.isfinite(samples).all():
                 return 0, "holds samples that are not finite numbers"
     except (soundfile.LibsndfileError, OSError):
-        return 0, "cannot be read as sound (empty, damaged, or of another format)"
+        return 0, "cannot be read as sound (empty, damaged, locked, or of another format)"
     return info.frames, None
 
 
