@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from corpus.files import read_text, typed_path
+from corpus.manifests import names
 from errors import RecipeError
 from training.knobs import IGNORED, PATHS, RENAMED, checked
 
@@ -90,7 +91,12 @@ def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, An
             refuse_unknown(key, known)
         if key in found:
             raise RecipeError(f"--{key} is given twice. Give each key once.")
-        found[key] = path_of(text) if key in PATHS else parse_yaml(text, f"--{key}")
+        if key in PATHS:
+            found[key] = path_of(text)
+        elif key == "valid_speakers":  # may be numbers, also such as 007
+            found[key] = names(text)
+        else:
+            found[key] = parse_yaml(text, f"--{key}")
     return found
 
 
