@@ -71,7 +71,7 @@ def test_a_saved_optimizer_goes_on_as_if_never_stopped(muon_models):
     second = muon_of(stopped, muon_models, lr=0.01, weight_decay=0.1)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     steps(stopped, second, 3)
-    for one, other in zip(through.parameters(), stopped.parameters()):
+    for one, other in zip(through.parameters(), stopped.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -83,7 +83,10 @@ def test_without_its_modules_it_is_adamw():
     )
     steps(net, optimizer, 3)
     steps(twin, adamw, 3)
-    assert all(torch.equal(one, other) for one, other in zip(net.parameters(), twin.parameters()))
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(net.parameters(), twin.parameters(), strict=True)
+    )
     torch.optim.AdamW(twin.parameters()).load_state_dict(optimizer.state_dict())
 
 
@@ -99,5 +102,5 @@ def test_memory_order_of_a_kernel_does_not_matter():
     plain, last = network(), network().to(memory_format=torch.channels_last)
     for net in (plain, last):
         steps(net, muon_of(net, lr=0.01), 3)
-    for one, other in zip(plain.parameters(), last.parameters()):
+    for one, other in zip(plain.parameters(), last.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-6)
