@@ -54,6 +54,9 @@ class MimicBrain(sb.Brain):
         for name, module in self.modules.items():  # a path brings those that never train
             self.checkpointer.add_recoverable(name, module, optional_load=self.never_trains(name))
 
+    def print_trainable_parameters(self):
+        """Not yet: nothing is frozen when SpeechBrain counts. ``report.log_plan`` tells later."""
+
     # A batch: noisy and clean waveform -> enhance -> perceptual model -> recognize
 
     def compute_forward(self, batch, stage):
@@ -62,7 +65,7 @@ class MimicBrain(sb.Brain):
         p = {"noisy_wav": batch.noisy_sig.data}  # [batch, samples]
         p["clean_wav"], p["lens"] = batch.clean_sig
         if stage == sb.Stage.TRAIN and getattr(self.hparams, "remix", None) is not None:
-            seed = self.draw().getrandbits(32)
+            seed = self.draw("remix").getrandbits(32)
             p["noisy_wav"] = remix(
                 p["noisy_wav"], p["clean_wav"], p["lens"], self.hparams.remix, seed
             )
@@ -109,7 +112,7 @@ class MimicBrain(sb.Brain):
         h, training = self.hparams, stage == sb.Stage.TRAIN
         if training and self.epoch <= h.clean_epochs:
             return p["clean_wav"]
-        if training and self.draw().random() < getattr(h, "noisy_share", 0):
+        if training and self.draw("noisy_share").random() < getattr(h, "noisy_share", 0):
             return p["noisy_wav"]
         if h.input_signal == "clean_noisy_phase":
             return resynthesize(p["clean_wav"], p["noisy_wav"])
@@ -146,9 +149,9 @@ class MimicBrain(sb.Brain):
         trains = torch.is_grad_enabled() and name in self.learning
         return self.modules[name] if trains else ranks.inner(self.modules[name])
 
-    def draw(self):
-        """This step's random numbers, the same on every rank: all must call the same networks."""
-        return random.Random(f"{self.hparams.seed} {self.epoch} {self.step}")
+    def draw(self, use):
+        """This step's random numbers for one use. Ranks draw alike: all call the same networks."""
+        return random.Random(f"{self.hparams.seed} {self.epoch} {self.step} {use}")
 
     # Losses and steps
 

@@ -34,7 +34,8 @@ def quieten() -> None:
 
 
 def log_plan(brain: Any) -> None:
-    """A line a module: parameters, and when it trains; then a line a loss."""
+    """The preset; a line a module: parameters, and when it trains; a line a loss."""
+    logger.info("Preset in force: %s", brain.hparams.preset)
     h, epochs = vars(brain.hparams), range(1, brain.hparams.number_of_epochs + 1)
     for name, module in brain.modules.items():
         count = sum(p.numel() for p in module.parameters()) / 1e6

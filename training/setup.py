@@ -29,6 +29,12 @@ logger = logging.getLogger(__name__)
 
 MINI_CORPUS = "mini_corpus"  # made on first use, where no data folder is given
 PATIENCE = 10  # s; the data workers of a killed run hold its lock until they notice
+HELP = """python train.py hparams/<stage>.yaml [--key=value ...]
+
+Stages: pretrain_perceptual, enhance_mimic, robust_asr. The keys of a stage stand in its YAML file,
+each with a comment. --preset=mini|published_2021|published_2022 sets many of them at once.
+SpeechBrain's run options are accepted too: --device, --precision, --test_only, --debug, ...
+"""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -52,6 +58,7 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
             "overrides": as_yaml(settings.overrides),
             "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
         }
+        hparams["preset"] = f"{settings.preset} ({as_words(settings.of_preset)})"
         hparams["checkpointer"] = hparams["checkpointer"]()
         report.quieten()
         yield hparams, run_opts, record
@@ -120,8 +127,16 @@ def compile_in_place(brain: sb.Brain) -> None:
         brain.modules[name].compile(mode=brain.compile_mode, dynamic=dynamic)
 
 
+def as_words(settings: dict[str, Any]) -> str:
+    """Settings as they would be typed."""
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
 def exit_code(run: Callable[[list[str], Stopper], None], arguments: list[str]) -> int:
     """0; 2 after an error that the user can mend; 143 or 130 after SIGTERM or Ctrl-C."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP)
+        return 0
     stopper = Stopper()
     try:
         with stopper.installed():
