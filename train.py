@@ -10,14 +10,14 @@ import sys
 import speechbrain as sb
 import torch
 from speechbrain.nnet.schedulers import update_learning_rate
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import run_on_main
 
 from errors import RecipeError
 from models.enhancer import enhance_alone, resynthesize
 from scoring.scores import Scores
 from training import ranks, report, setup
 from training.cache import Cache
-from training.checkpoints import is_whole_epoch, load_mean
+from training.checkpoints import is_whole_epoch
 from training.data import BadUtterances, make_loaders
 from training.figures import Figures
 from training.freezing import Freezing
@@ -277,17 +277,16 @@ class MimicBrain(sb.Brain):
 
     def load_average(self):
         """Put the mean of the chosen checkpoints into the modules: it is scored and handed over."""
-        h = self.hparams
-        chosen = self.checkpointer.chosen(h.select_by, h.checkpoint_avg)
-        if self.test_only and not chosen and h.number_of_epochs:
+        h, saver = self.hparams, self.checkpointer
+        epochs = saver.load_mean(self.modules, h.select_by, h.checkpoint_avg)
+        if self.test_only and not epochs and h.number_of_epochs:
             raise RecipeError(
                 f"{h.output_folder}/save holds no checkpoint to score. Train first, without "
                 "--test_only; --number_of_epochs=0 scores what the earlier stages left."
             )
-        load_mean(self.modules, chosen)
-        self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
-        h.epoch_counter.current = max([c.meta["epoch"] for c in chosen], default=self.epoch)
-        logger.info("Scoring the mean of epochs %s", [c.meta["epoch"] for c in chosen])
+        self.state.load_balance(saver.find_checkpoint(ckpt_predicate=is_whole_epoch))
+        h.epoch_counter.current = max(epochs, default=self.epoch)
+        logger.info("Scoring the mean of epochs %s", epochs)
 
 
 def run(arguments, stopper):
@@ -305,10 +304,9 @@ def run(arguments, stopper):
             with stopper.held():
                 brain.fit(hparams["epoch_counter"], train, valid)
         brain.load_average()
+        run_on_main(hand_over, args=[brain.modules, hparams["output_folder"]])
         brain.evaluate(test)
-        if if_main_process():
-            hand_over(brain.modules, hparams["output_folder"])
-            report.leave_results(brain)
+        run_on_main(report.leave_results, args=[brain])
         brain.scores.close()
 
 

@@ -104,11 +104,17 @@ class WholeCheckpointer(Checkpointer):
         )
         self.delete_checkpoints(num_to_keep=0, ckpt_predicate=lambda c: not is_whole_epoch(c))
 
-    def chosen(self, select_by: str | None, n: int) -> list[Checkpoint]:
-        """The checkpoints to average: the n best by a metric, or the n last."""
-        return self.find_checkpoints(
+    def load_mean(self, modules: torch.nn.ModuleDict, select_by: str | None, n: int) -> list[int]:
+        """Put the mean of the n best checkpoints (by a metric; else the last) into the modules that
+        they hold. Returns their epochs."""
+        chosen = self.find_checkpoints(
             max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **order(select_by)
         )
+        for name, module in modules.items():
+            holding = [checkpoint for checkpoint in chosen if name in checkpoint.paramfiles]
+            if holding and any(True for _ in module.parameters()):
+                getattr(module, "module", module).load_state_dict(average(holding, name))
+        return [checkpoint.meta["epoch"] for checkpoint in chosen]
 
 
 def order(select_by: str | None) -> dict[str, str]:
@@ -162,14 +168,6 @@ def damage(folder: pathlib.Path) -> str | None:
         ) as error:
             return f"{file.name}: {error}"
     return None
-
-
-def load_mean(modules: torch.nn.ModuleDict, checkpoints: list[Checkpoint]) -> None:
-    """Put the mean of the checkpoints' parameters into the modules that they hold."""
-    for name, module in modules.items():
-        holding = [checkpoint for checkpoint in checkpoints if name in checkpoint.paramfiles]
-        if holding and any(True for _ in module.parameters()):
-            getattr(module, "module", module).load_state_dict(average(holding, name))
 
 
 def average(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:
