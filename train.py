@@ -164,12 +164,14 @@ class MimicBrain(sb.Brain):
         """Freeze at each step: ``Brain.fit`` puts all modules into training mode after
         ``on_stage_start``, so that an ``eval()`` there would be undone."""
         self.freezing.apply(self.modules, self.epoch)
-        self.state.restore_generators()  # of a resumed epoch, after the data loader drew its own
+        place = f"{self.hparams.seed} {self.epoch} {self.step} {ranks.own_rank()}"
+        seed_generators(place)  # a resumed run draws what an uninterrupted one draws
         self.guard.begin(batch.id)
 
     def fit_batch(self, batch):
-        """One batch; one whose utterances all are bad is no step."""
-        self.state.counts["left_out"] += self.bad.meet(batch.problems)
+        """One batch; one whose utterances all are bad is no step, and for other ranks an error."""
+        may_be_empty = len(batch) or not self.distributed_launch
+        self.state.counts["left_out"] += self.bad.meet(batch.problems, may_be_empty)
         return super().fit_batch(batch) if len(batch) else torch.tensor(torch.nan)
 
     def check_loss_isfinite(self, loss):
@@ -222,11 +224,10 @@ class MimicBrain(sb.Brain):
         self.checkpointer.add_recoverable("optimizer", self.optimizer)
 
     def on_stage_start(self, stage, epoch=None):
-        """Begin the statistics; of a training also set random numbers and learning rate."""
-        self.state.begin(stage == sb.Stage.TRAIN, self.device)
+        """Begin the statistics; of a training also set the learning rate."""
+        self.state.begin(stage == sb.Stage.TRAIN)
         self.scores.begin(self.metrics.get(stage, ()))
-        if stage == sb.Stage.TRAIN:  # no rank draws what another draws
-            seed_generators(self.hparams.seed * 1000 + epoch + 10**9 * ranks.own_rank())
+        if stage == sb.Stage.TRAIN:
             reached = learning(vars(self.hparams), epoch)  # by the losses
             self.learning = {n for n in reached if not self.freezing.is_frozen(n, epoch)}
             self.lr = self.hparams.lr_annealing.of_epoch(epoch)

@@ -14,8 +14,8 @@ from speechbrain import Stage
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import train
+from scoring.scores import gather
 from training import setup
-from training.ranks import gather
 
 
 class Watched(train.MimicBrain):
@@ -43,9 +43,9 @@ class Watched(train.MimicBrain):
         super().on_stage_end(stage, stage_loss, epoch)
         if stage == Stage.TRAIN:
             tensors = [*self.modules.buffers(), *self.modules.parameters()]
-            sums = gather([tensor.detach().double().sum().item() for tensor in tensors])
+            sums = gather([[tensor.detach().double().sum().item() for tensor in tensors]])
             assert all(part == sums[0] for part in sums), "the ranks' parameters differ"
-            seen = gather(self.seen)
+            seen = gather([self.seen])
             assert seen[0] != seen[1] or not seen[0], "the ranks saw the same"
 
 

@@ -33,6 +33,15 @@ def test_no_data_means_mini_and_a_data_folder_means_published():
         settings("--preset=tiny")
 
 
+WRONG = ["{width: 4}", "{size: 0}", "{size: 2.5}", "{temperature: hot}", "{lm_weight: -1}"]
+
+
+@pytest.mark.parametrize("beam", [*WRONG, "{coverage: True}", "[8]", "8"])
+def test_mistyped_settings_of_the_search_are_told(beam):
+    with pytest.raises(RecipeError, match="--beam: .* is not accepted; .*size, ctc_weight"):
+        settings(f"--beam={beam}", stage="robust_asr")
+
+
 def test_the_command_line_wins_over_the_preset():
     assert settings("--enhance_dense=8", "--frozen_models=[]").overrides["enhance_dense"] == 8
     assert settings("--enhance_dense", "8").overrides["enhance_dense"] == 8
@@ -136,8 +145,8 @@ MISTAKES = [
     ),
     ("enhance_mimic", ["--select_by=wer"], "select_by: 'wer' is not one of None, loss, pesq"),
     ("enhance_mimic", ["--mask_weight=1.5"], "numbers from 0 to 1"),
-    ("robust_asr", ["--beam={size: 0}", "--input_signal=noisy"], "size is 0"),
-    ("robust_asr", ["--beam={width: 4}", "--input_signal=noisy"], "numbers for some of size"),
+    ("robust_asr", ["--beam={size: 0}", "--input_signal=noisy"], "whole ones above 0 for size"),
+    ("robust_asr", ["--beam={width: 4}", "--input_signal=noisy"], "size, ctc_weight, coverage"),
     ("enhance_mimic", ["--losses=1"], "no value to override"),
     ("nothing", [], "is a YAML file"),
 ]

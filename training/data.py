@@ -11,8 +11,8 @@ import torch
 from speechbrain.dataio.batch import PaddedBatch, PaddedData
 from speechbrain.dataio.dataloader import make_dataloader
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.dataio.sampler import DynamicBatchSampler
-from torch.utils.data import DataLoader
+from speechbrain.dataio.sampler import DynamicBatchSampler, ReproducibleRandomSampler
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 
 from corpus.audio import is_cut_short, read
 from corpus.layout import SAMPLE_RATE
@@ -38,30 +38,31 @@ def make_loaders(
     The training's place in its epoch is kept in checkpoints. Without ``tokens`` the manifests need
     no text.
     """
-    common = dict(data_root=hparams["data_folder"], max_seconds=hparams["max_seconds"])
-    train_only = dict(sorting=hparams["sorting"], piece_seconds=hparams.get("piece_seconds"))
-    train = build_dataset(hparams["train_annotation"], tokens, **train_only, **common)
-    valid = build_dataset(hparams["valid_annotation"], tokens, "ascending", **common)
-    test = build_dataset(hparams["test_annotation"], tokens, "ascending", **common)
-
-    pin = {"pin_memory": torch.device(device).type == "cuda"}
-    options = {"collate_fn": partial(collate, multiple=PAD_MULTIPLE), **pin}
-    if hparams["batch_seconds"]:
-        buckets = dict(num_buckets=30, length_func=itemgetter("length"), seed=hparams["seed"])
-        options["batch_sampler"] = DynamicBatchSampler(
-            train, hparams["batch_seconds"], shuffle=True, batch_ordering="random", **buckets
-        )
+    h = hparams
+    common = dict(tokens=tokens, data_root=h["data_folder"], max_seconds=h["max_seconds"])
+    train_only = dict(sorting=h["sorting"], piece_seconds=h.get("piece_seconds"))
+    train = build_dataset(h["train_annotation"], **train_only, **common)
+    if h["batch_seconds"]:
+        batches = DynamicBatchSampler(
+            train, h["batch_seconds"], num_buckets=30, length_func=itemgetter("length"),
+            shuffle=True, batch_ordering="random", seed=h["seed"],
+        )  # fmt: skip
     else:
-        shuffle = hparams["sorting"] == "random"
-        options |= {"batch_size": hparams["batch_size"], "shuffle": shuffle}
-    options["num_workers"] = hparams["num_workers"]
-    if hparams["num_workers"]:
-        # A generator of its own: a resumed run draws from torch's what an undisturbed one draws.
-        options |= {"persistent_workers": True, "generator": torch.Generator()}
-    training = make_dataloader(train, **deal(train, options, even=True))
-    hparams["checkpointer"].add_recoverable("dataloader-TRAIN", training)
-    options = {"batch_size": hparams["valid_batch_size"], "collate_fn": collate, **pin}
-    others = [DataLoader(data, **deal(data, options, even=False)) for data in (valid, test)]
+        order = SequentialSampler(train)
+        if h["sorting"] == "random":
+            order = ReproducibleRandomSampler(train, seed=h["seed"])
+        batches = BatchSampler(order, h["batch_size"], drop_last=False)
+    pin = {"pin_memory": torch.device(device).type == "cuda"}
+    workers = {"num_workers": h["num_workers"], "persistent_workers": h["num_workers"] > 0}
+    options = dict(batch_sampler=deal(batches, even=True), **workers, **pin)
+    training = make_dataloader(train, collate_fn=partial(collate, multiple=PAD_MULTIPLE), **options)
+    h["checkpointer"].add_recoverable("dataloader-TRAIN", training)
+    others = []
+    for name in ("valid", "test"):
+        data = build_dataset(h[f"{name}_annotation"], sorting="ascending", **common)
+        batches = BatchSampler(SequentialSampler(data), h["valid_batch_size"], drop_last=False)
+        options = dict(batch_sampler=deal(batches, even=False), collate_fn=collate, **pin)
+        others.append(DataLoader(data, **options))
     return training, *others
 
 
@@ -73,24 +74,22 @@ def build_dataset(
     max_seconds: float = math.inf,
     data_root: str | None = None,
 ) -> DynamicItemDataset:
-    """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz).
+    """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz), problem.
 
     With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
     Everything in it can be pickled, for loader processes that are spawned.
     """
-    if sorting not in ORDERS:
-        raise RecipeError(f"sorting: {sorting!r} is not one of {', '.join(ORDERS)}.")
     entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
     dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))
-    load = partial(load_signal, max_seconds=max_seconds)
-    dataset.add_dynamic_item(load, takes=["noisy_wav", "piece"], provides="noisy_sig")
-    dataset.add_dynamic_item(load, takes=["clean_wav", "piece"], provides="clean_sig")
+    takes, sounds = ["noisy_wav", "clean_wav", "piece"], ["noisy_sig", "clean_sig", "problem"]
+    load = partial(load_pair, max_seconds=max_seconds)
+    dataset.add_dynamic_item(load, takes=takes, provides=sounds)
     text = []
     if tokens is not None:
         names = ["tokens", "tokens_bos", "tokens_eos"]
         dataset.add_dynamic_item(partial(targets, tokens), takes=tokens.field, provides=names)
         text = [*names, "words", "phones"]
-    dataset.set_output_keys(["id", "noisy_sig", "clean_sig", *text])
+    dataset.set_output_keys(["id", *sounds, *text])
     if sorting in ("ascending", "descending"):
         dataset = dataset.filtered_sorted(sort_key="length", reverse=sorting == "descending")
     return dataset
@@ -107,30 +106,42 @@ def in_pieces(entries: dict[str, dict], seconds: float | None) -> dict[str, dict
     return pieces
 
 
-class BadSound(str):
-    """In place of a file's samples: why there are none. An exception would end a loader process."""
+def load_pair(
+    noisy_path: str, clean_path: str, piece: tuple[int, int], max_seconds: float
+) -> tuple[torch.Tensor | None, torch.Tensor | None, str | None]:
+    """Part i of n of two parallel files [samples], and why they cannot be used, or None.
+
+    An exception would end a loader process.
+    """
+    try:
+        noisy, clean = (load_signal(path, max_seconds) for path in (noisy_path, clean_path))
+        if len(noisy) != len(clean):
+            different = f"noisy has {len(noisy)} samples, clean {len(clean)}"
+            raise RecipeError(f"{different}; they must be parallel")
+    except RecipeError as problem:
+        return None, None, str(problem)
+    i, n = piece
+    part = slice(i * len(noisy) // n, (i + 1) * len(noisy) // n)
+    return noisy[part], clean[part], None
 
 
-def load_signal(
-    path: str, piece: tuple[int, int] = (0, 1), max_seconds: float = math.inf
-) -> torch.Tensor | BadSound:
-    """Part i of n of a sound file -> float32 [samples] at 16 kHz."""
+def load_signal(path: str, max_seconds: float = math.inf) -> torch.Tensor:
+    """A sound file -> float32 [samples] at 16 kHz; RecipeError for one that is damaged."""
     try:
         info = soundfile.info(path)
         if is_cut_short(info):
-            return BadSound(f"{path} is cut short: its header announces more than it holds")
+            raise RecipeError("this is cut short: its header announces more than it holds")
         if not MIN_SECONDS <= info.duration <= max_seconds:
             accepted = f"accepted: {MIN_SECONDS:g} to {max_seconds:g}"
-            return BadSound(f"{path} lasts {info.duration:.3f} s; {accepted}")
+            raise RecipeError(f"this lasts {info.duration:.3f} s; {accepted}")
         signal = resample(*read(path), SAMPLE_RATE)
+        if not np.isfinite(signal).all():
+            raise RecipeError("this holds samples that are not finite numbers")
     except (soundfile.LibsndfileError, OSError) as problem:
-        return BadSound(f"{path} cannot be read as sound: {problem}")
+        raise RecipeError(f"{path} cannot be read as sound: {problem}") from problem
     except RecipeError as problem:
-        return BadSound(f"{path}: {problem}")
-    if not np.isfinite(signal).all():
-        return BadSound(f"{path} holds samples that are not finite numbers")
-    i, n = piece
-    return torch.from_numpy(signal[i * len(signal) // n : (i + 1) * len(signal) // n])
+        raise RecipeError(f"{path}: {problem}") from problem
+    return torch.from_numpy(signal)
 
 
 class NoUtterance:
@@ -147,26 +158,14 @@ class NoUtterance:
 
 def collate(items: list[dict], multiple: int = 1) -> PaddedBatch | NoUtterance:
     """Good items -> batch, sounds padded to a multiple of samples; ``problems`` of the others."""
-    found = [problem_of(item) for item in items]
-    good = [item for item, problem in zip(items, found, strict=True) if problem is None]
+    good = [item for item in items if item["problem"] is None]
     batch = PaddedBatch(good) if good else NoUtterance()
     for key in ("noisy_sig", "clean_sig") if good else ():
         sound, lens = getattr(batch, key)
         longer = torch.nn.functional.pad(sound, (0, -sound.shape[1] % multiple))
         setattr(batch, key, PaddedData(longer, lens * (sound.shape[1] / longer.shape[1])))
-    batch.problems = [problem for problem in found if problem]
+    batch.problems = [f"{item['id']}: {item['problem']}" for item in items if item["problem"]]
     return batch
-
-
-def problem_of(item: dict) -> str | None:
-    """Why an utterance cannot be used, or None."""
-    for sound in (item["noisy_sig"], item["clean_sig"]):
-        if isinstance(sound, BadSound):
-            return f"{item['id']}: {sound}"
-    noisy, clean = len(item["noisy_sig"]), len(item["clean_sig"])
-    if noisy != clean:
-        return f"{item['id']}: noisy has {noisy} samples, clean {clean}; they must be parallel"
-    return None
 
 
 class BadUtterances:

@@ -31,15 +31,6 @@ class Decoding:
     """
 
     def __init__(self, kind: str, beam: dict | None = None, lm: torch.nn.Module | None = None):
-        if kind not in KINDS:
-            raise RecipeError(f"decoding_by: {kind!r} is not one of {', '.join(KINDS)}.")
-        for key, value in (beam or {}).items():
-            if key not in BEAM:
-                raise RecipeError(f"beam: {key!r} is not one of {', '.join(BEAM)}.")
-            smallest, kinds = (1, (int,)) if type(BEAM[key]) is int else (0, (int, float))
-            if type(value) not in kinds or value < smallest:
-                accepted = "a whole number above 0" if smallest else "a number of 0 or more"
-                raise RecipeError(f"beam: {key} is {value!r}; accepted: {accepted}.")
         self.kind, self.beam, self.lm = kind, {**BEAM, **(beam or {})}, lm
 
     @property
@@ -104,22 +95,22 @@ class Decoding:
         return lambda encoded, lens: searcher(encoded, lens)[0]
 
     def _scorer(self, tokens, n_outputs, ctc_output, attention_decoder):
-        beam, scorers, weights = self.beam, [], {}
-        if beam["ctc_weight"]:
+        weights = {"ctc": self.beam["ctc_weight"], "coverage": self.beam["coverage"]}
+        weights["rnnlm"] = self.beam["lm_weight"] if self.lm else 0
+        scorers = []
+        if weights["ctc"]:
             if tokens.blank == tokens.end:
                 raise RecipeError(
                     "beam: ctc_weight: this recognizer has one token for blank and end of "
                     'sentence, which a CTC scorer cannot tell apart. Give --beam="{ctc_weight: 0}".'
                 )
             scorers.append(decoders.CTCScorer(ctc_output, tokens.blank, tokens.end))
-            weights["ctc"] = beam["ctc_weight"]
-        if beam["coverage"]:
+        if weights["coverage"]:
             scorers.append(decoders.CoverageScorer(n_outputs))
-            weights["coverage"] = beam["coverage"]
-        if beam["lm_weight"] and self.lm:
+        if weights["rnnlm"]:
             lm = self.lm.to(next(attention_decoder.parameters()).device)
-            scorers.append(decoders.RNNLMScorer(lm, beam["temperature"]))
-            weights["rnnlm"] = beam["lm_weight"]
+            scorers.append(decoders.RNNLMScorer(lm, self.beam["temperature"]))
+        weights = {name: weight for name, weight in weights.items() if weight}
         return decoders.ScorerBuilder(weights, full_scorers=scorers) if scorers else None
 
 

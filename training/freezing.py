@@ -8,7 +8,7 @@ RECURRENT = torch.nn.modules.rnn.RNNBase
 
 
 class Freezing:
-    """Which modules are frozen in which epoch, and the hand that holds them so.
+    """Which modules are frozen in which epoch.
 
     A module is frozen in epoch e if it is in ``frozen``, and not (in ``unfrozen`` with
     e >= ``unfreeze_epoch``).
@@ -17,7 +17,6 @@ class Freezing:
     def __init__(self, frozen: list[str] | None, unfrozen: list[str] | None, unfreeze_epoch: int):
         self.frozen, self.unfrozen = set(frozen or []), set(unfrozen or [])
         self.unfreeze_epoch = unfreeze_epoch
-        self._held: set[str] = set()  # frozen at the last call of ``apply``
 
     def is_frozen(self, name: str, epoch: int) -> bool:
         """Whether a module is frozen in an epoch (from 1)."""
@@ -25,35 +24,16 @@ class Freezing:
         return name in self.frozen and not released
 
     def apply(self, modules: torch.nn.ModuleDict, epoch: int) -> None:
-        """Freeze and release modules for a step of an epoch.
+        """Freeze and release modules for a training step of an epoch.
 
         Call it before each step: ``Brain.fit`` puts all modules into training mode after
         ``on_stage_start``, so that an ``eval()`` there is undone.
         """
-        frozen = {name for name in modules if self.is_frozen(name, epoch)}
-        for name, module in modules.items():
-            if name in frozen and (module.training or name not in self._held):
-                freeze(module)
-            elif name in self._held - frozen:
-                release(module)
-        self._held = frozen
-
-
-def freeze(module: torch.nn.Module) -> None:
-    """No gradient and evaluation mode."""
-    module.requires_grad_(False)
-    module.eval()
-    for layer in module.modules():
-        if isinstance(layer, RECURRENT):
-            layer.train()
-            layer.dropout_in_training = getattr(layer, "dropout_in_training", layer.dropout)
-            layer.dropout = 0.0
-
-
-def release(module: torch.nn.Module) -> None:
-    """Trainable again, with the dropout that recurrent layers had before."""
-    module.requires_grad_(True)
-    module.train()
-    for layer in module.modules():
-        if isinstance(layer, RECURRENT):
-            layer.dropout = getattr(layer, "dropout_in_training", layer.dropout)
+        for name in self.frozen & set(modules):
+            trains = not self.is_frozen(name, epoch)
+            modules[name].requires_grad_(trains).train(trains)
+            for layer in modules[name].modules():
+                if isinstance(layer, RECURRENT):
+                    layer.train()
+                    layer.usual_dropout = getattr(layer, "usual_dropout", layer.dropout)
+                    layer.dropout = layer.usual_dropout if trains else 0.0

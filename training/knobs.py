@@ -39,9 +39,6 @@ CHOICES |= dict(enhance_loss=DISTANCES, mimic_loss=DISTANCES, mimic_form=FORMS)
 LISTS = dict(valid_metrics=METRICS, test_metrics=METRICS, augment=AUGMENTATIONS)
 NAMES = {"valid_speakers", "muon_models", "mimic_taps", "frozen_models", "unfrozen_models"}
 SIZES = {"cnn_channels", "enhance_channels"}
-OTHERS = {"beam", "select_by"}
-KNOBS = {*SWITCHES, *PATHS, *WHOLE, *ABOVE_ZERO, *FROM_ZERO, *SHARES, *CHOICES, *LISTS, *NAMES}
-KNOBS |= SIZES | OTHERS
 NULL = {"data_folder", "extra_lexicon", "enhanced_folder", "batch_seconds", "piece_seconds"}
 NULL |= {"ctc_epochs", "enhance_dense", "enhance_channels", "mel_bands", "mimic_ratio", "augment"}
 NULL |= {"frozen_models", "unfrozen_models", "select_by", *FROM_ZERO}
@@ -72,6 +69,51 @@ IGNORED = dict(  # typed by habit, without effect on results -> why
 )
 
 
+def is_int(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return is_int(value) or isinstance(value, float) and math.isfinite(value)
+
+
+def is_beam(value: Any) -> bool:
+    """Whether a value holds settings of the beam searches."""
+    return isinstance(value, dict) and all(
+        key in BEAM and (is_int(v) and v > 0 if is_int(BEAM[key]) else is_number(v) and v >= 0)
+        for key, v in value.items()
+    )
+
+
+# Name -> (check of its value, what is accepted in words)
+KNOBS = dict.fromkeys(SWITCHES, (lambda v: isinstance(v, bool), "True, False"))
+KNOBS |= dict.fromkeys(PATHS, (lambda v: isinstance(v, str) and bool(v), "a path"))
+KNOBS |= {
+    name: (lambda v, least=least: is_int(v) and v >= least, f"whole numbers from {least} on")
+    for name, least in WHOLE.items()
+}
+KNOBS |= dict.fromkeys(ABOVE_ZERO, (lambda v: is_number(v) and v > 0, "numbers above 0"))
+KNOBS |= dict.fromkeys(FROM_ZERO, (lambda v: is_number(v) and v >= 0, "numbers from 0 on"))
+KNOBS |= dict.fromkeys(SHARES, (lambda v: is_number(v) and 0 <= v <= 1, "numbers from 0 to 1"))
+KNOBS |= {
+    name: (lambda v, names=names: isinstance(v, str) and v in names, ", ".join(names))
+    for name, names in CHOICES.items()
+}
+KNOBS |= {
+    name: (lambda v, names=names: all(x in names for x in v), f"a list of {', '.join(names)}")
+    for name, names in LISTS.items()
+}
+NAMED = "a list of names, such as [a, b]"
+KNOBS |= dict.fromkeys(NAMES, (lambda v: all(isinstance(x, str) for x in v), NAMED))
+SIZED = "a list of whole numbers above 0, such as [8, 16]"
+KNOBS |= dict.fromkeys(SIZES, (lambda v: v and all(is_int(x) and x > 0 for x in v), SIZED))
+BEAMS = f"numbers from 0 on, whole ones above 0 for size and max_attn_shift: {', '.join(BEAM)}"
+KNOBS |= {"beam": (is_beam, BEAMS)}
+KNOBS |= {"select_by": (lambda v: isinstance(v, str), "a metric of the validation")}
+
+
 def checked(key: str, value: Any) -> Any:
     """A value that its knob accepts (one name in place of a list becomes a list)."""
     if key not in KNOBS:
@@ -83,44 +125,8 @@ def checked(key: str, value: Any) -> Any:
         return None
     if key in {*LISTS, *NAMES, *SIZES} and not isinstance(value, list):
         value = [value]
-    fits, words = accepted(key, value)
-    if not fits:
+    fits, words = KNOBS[key]
+    if not fits(value):
         null = ", null" if key in NULL else ""
         raise RecipeError(f"--{key}: {value!r} is not accepted; accepted: {words}{null}.")
     return value
-
-
-def accepted(key: str, value: Any) -> tuple[bool, str]:
-    """Whether a knob accepts a value, and what it accepts in words."""
-    is_text, is_whole = isinstance(value, str), is_int(value)
-    is_number = is_whole or isinstance(value, float) and math.isfinite(value)
-    if key in SWITCHES:
-        return isinstance(value, bool), "True, False"
-    if key in PATHS:
-        return is_text and bool(value), "a path"
-    if key in WHOLE:
-        return is_whole and value >= WHOLE[key], f"whole numbers from {WHOLE[key]} on"
-    if key in ABOVE_ZERO:
-        return is_number and value > 0, "numbers above 0"
-    if key in FROM_ZERO:
-        return is_number and value >= 0, "numbers from 0 on"
-    if key in SHARES:
-        return is_number and 0 <= value <= 1, "numbers from 0 to 1"
-    if key in CHOICES:
-        return is_text and value in CHOICES[key], ", ".join(CHOICES[key])
-    if key in LISTS:
-        return all(name in LISTS[key] for name in value), f"a list of {', '.join(LISTS[key])}"
-    if key in NAMES:
-        return all(isinstance(name, str) for name in value), "a list of names, such as [a, b]"
-    if key in SIZES:
-        fits = bool(value) and all(is_int(size) and size > 0 for size in value)
-        return fits, "a list of whole numbers above 0, such as [8, 16]"
-    if key == "beam":
-        fits = isinstance(value, dict) and set(value) <= set(BEAM)
-        return fits, f"numbers for some of {', '.join(BEAM)}, as {{size: 8}}"
-    return is_text, "a metric of the validation"
-
-
-def is_int(value: Any) -> bool:
-    """Whether a value is a whole number; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,6 +1,7 @@
 """The losses of a stage, and their weighted sum."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,37 +9,19 @@ import torch
 from models.mimic import balanced
 
 
+@dataclass
 class Objective:
-    """One entry of ``losses`` in a YAML file.
+    """One entry of ``losses`` in a YAML file: a scalar function of the predictions ``reads``."""
 
-    Arguments
-    ---------
-    function : callable
-        Function of the predictions named by ``reads``, in that order. Returns a scalar.
-    reads : list of str
-        Names of predictions.
-    weight : float or None
-        Share in the total; 0 is reported and not trained; None leaves the loss out.
-    gradient_ratio : float or None
-        Length of this loss's gradient as a multiple of that of the loss ``balance_against``, both
-        taken at the prediction ``at``. It takes the place of the weight.
-    until_epoch : int or None
-        It trains while the epoch (from 1) is below this one; after that it is reported.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., torch.Tensor],
-        reads: list[str],
-        weight: float | None = 1.0,
-        gradient_ratio: float | None = None,
-        balance_against: str | None = None,
-        at: str | None = None,
-        until_epoch: int | None = None,
-    ):
-        self.function, self.reads, self.weight = function, reads, weight
-        self.gradient_ratio, self.balance_against, self.at = gradient_ratio, balance_against, at
-        self.until_epoch = until_epoch
+    function: Callable[..., torch.Tensor]
+    reads: list[str]
+    weight: float | None = 1.0  # 0: reported and not trained; None: left out
+    # In place of the weight: length of this loss's gradient as a multiple of that of the loss
+    # ``balance_against``, both at the prediction ``at``.
+    gradient_ratio: float | None = None
+    balance_against: str | None = None
+    at: str | None = None
+    until_epoch: int | None = None  # it trains while the epoch (from 1) is below this one
 
     @property
     def listed(self) -> bool:
@@ -51,27 +34,12 @@ class Objective:
 
 
 def total_loss(
-    losses: dict[str, Objective],
-    predictions: dict[str, Any],
-    epoch: int,
-    state: Any,
-    scale: float = 1.0,
+    losses: dict[str, Objective], predictions: dict, epoch: int, state: Any, scale: float = 1.0
 ) -> torch.Tensor:
-    """Weighted sum of the losses that train in an epoch: a scalar.
+    """Weighted sum of the listed losses that train in an epoch: a scalar.
 
-    Arguments
-    ---------
-    losses : dict
-        Name -> Objective, the listed ones.
-    predictions : dict
-        Name -> prediction.
-    epoch : int
-        Counted from 1.
-    state : RunState
-        ``add_term`` gets each loss for the statistics; ``balance`` holds the weights that the
-        gradient ratios gave last, which validation and test use.
-    scale : float
-        Of a gradient scaler (fp16).
+    ``state`` (RunState) gets each loss for the statistics, and keeps the weights that the gradient
+    ratios gave last, which validation and test use. ``scale``: of a gradient scaler (fp16).
     """
     values = {n: loss.function(*[predictions[r] for r in loss.reads]) for n, loss in losses.items()}
     total = torch.zeros((), device=predictions["lens"].device)

@@ -4,11 +4,14 @@ Each process is a rank. Ranks train copies of the networks whose gradients are a
 (PyTorch's DistributedDataParallel). A single process is the case of one rank.
 """
 
+import math
+from collections import defaultdict
 from dataclasses import replace
+from itertools import cycle, islice
+from statistics import fmean
 from typing import Any
 
 import torch
-from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain.utils.distributed import (
     ddp_init_group,
     get_local_rank,
@@ -16,7 +19,8 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.run_opts import RunOptions
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import BatchSampler, SequentialSampler
+
+from scoring.scores import gather
 
 
 def start(run_opts: RunOptions) -> RunOptions:
@@ -41,23 +45,13 @@ def own_rank() -> int:
     return torch.distributed.get_rank() if is_distributed_initialized() else 0
 
 
-def gather(value: Any) -> list[Any]:
-    """A picklable object of each rank -> all of them, in the order of ranks, on every rank."""
-    if not is_distributed_initialized():
-        return [value]
-    gathered = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(gathered, value)
-    return gathered
-
-
-def means(terms: dict[str, list[torch.Tensor]]) -> dict[str, float]:
+def means(terms: dict[str, list[Any]]) -> dict[str, float]:
     """Lists of scalars by name, of each rank -> means by name, over what is finite."""
-    joined: dict[str, list[float]] = {}
-    for part in gather({name: torch.stack(v).float().tolist() for name, v in terms.items()}):
+    joined = defaultdict(list)
+    for part in gather([{name: [float(x) for x in values] for name, values in terms.items()}]):
         for name, values in part.items():
-            joined.setdefault(name, []).extend(values)
-    stacked = {name: torch.tensor(values) for name, values in joined.items()}
-    return {name: values[values.isfinite()].mean().item() for name, values in stacked.items()}
+            joined[name] += filter(math.isfinite, values)
+    return {name: fmean(values) if values else math.nan for name, values in joined.items()}
 
 
 def share_buffers(modules: torch.nn.Module) -> None:
@@ -104,8 +98,8 @@ class DealtBatches:
 
     def __iter__(self):
         dealt = list(self.batches)
-        missing = -len(dealt) % self.ranks if self.even and dealt else 0
-        dealt += [dealt[n % len(dealt)] for n in range(missing)]
+        if self.even:
+            dealt += islice(cycle(dealt[:]), -len(dealt) % self.ranks)
         return iter(dealt[self.rank :: self.ranks])
 
     def __len__(self):
@@ -119,13 +113,7 @@ class DealtBatches:
             sampler.set_epoch(epoch)
 
 
-def deal(dataset: Any, options: dict[str, Any], even: bool) -> dict[str, Any]:
-    """Loader options of one process -> those of this rank, with its share of the batches."""
-    options = dict(options)
-    size, shuffle = options.pop("batch_size", 1), options.pop("shuffle", False)
-    batches = options.pop("batch_sampler", None)
-    if batches is None:
-        sampler = ReproducibleRandomSampler(dataset) if shuffle else SequentialSampler(dataset)
-        batches = BatchSampler(sampler, size, drop_last=False)
+def deal(batches: Any, even: bool) -> DealtBatches:
+    """A batch sampler -> this rank's share of its batches."""
     count = torch.distributed.get_world_size() if is_distributed_initialized() else 1
-    return {**options, "batch_sampler": DealtBatches(batches, own_rank(), count, even)}
+    return DealtBatches(batches, own_rank(), count, even)
