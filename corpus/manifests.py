@@ -17,7 +17,7 @@ import soundfile
 from corpus.audio import is_cut_short
 from corpus.files import in_threads, read_text, write_text
 from corpus.layout import AT_16K, SAMPLE_RATE, TEST, TRAIN, Utterance, find_utterances
-from corpus.pronunciations import Lexicon, lexicon_files, unknown_words_message
+from corpus.pronunciations import OWN_LEXICON, Lexicon, unknown_words_message
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
 
@@ -62,9 +62,12 @@ def prepare(
     parts = (TRAIN[speakers], TEST)
     utterances = find_utterances(data_folder, parts, needs_text)
     conditions = _conditions(data_folder, parts)
-    lexicons = [read_text(path) for path in lexicon_files(extra_lexicon)]
+    lexicons = [read_text(path) for path in (OWN_LEXICON, extra_lexicon) if path]
     settings = [VERSION, valid_speakers, max_seconds, skip, needs_text, conditions, lexicons]
-    mark = _fingerprint(data_folder, utterances, settings)
+    items = [item for found in utterances.values() for item in found]
+    files = [path for item in items for path in (item.clean, item.noisy, item.text) if path]
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    mark = _hash(json.dumps([settings, facts]).encode())
     paths = {name: save_folder / f"{name}.json" for name in ("train", "valid", "test")}
     derived, bad_list = save_folder / "derived_words.txt", save_folder / "bad_utterances.txt"
     stamp = save_folder / "manifests.stamp.json"
@@ -126,15 +129,6 @@ def names(speakers: Iterable | str | int | None) -> list[str]:
         speakers = [] if speakers is None else [speakers]
     parts = [part.strip("[]()'\" ") for part in ",".join(map(str, speakers)).split(",")]
     return [part for part in parts if part]
-
-
-def _fingerprint(data_folder, utterances, settings):
-    """Hash of the settings, and of the names, sizes and times of all files."""
-    items = utterances["train"] + utterances["test"]
-    files = [path for item in items for path in (item.clean, item.noisy, item.text) if path]
-    facts = [(str(path.relative_to(data_folder)), path.stat()) for path in files]
-    facts = [(name, status.st_size, status.st_mtime_ns) for name, status in facts]
-    return _hash(json.dumps([settings, facts]).encode())
 
 
 def _hash(content):
