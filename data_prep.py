@@ -6,16 +6,24 @@ import shlex
 import sys
 
 from corpus.files import typed_path
-from corpus.layout import MAX_SECONDS, TRAIN, VALID_SPEAKERS
-from corpus.manifests import names, prepare
+from corpus.layout import TRAIN
+from corpus.manifests import MAX_SECONDS, VALID_SPEAKERS, names, prepare
+from corpus.mini import synthesize_mini_corpus
 from corpus.mixing import MixSettings, mix_corpus
 from corpus.recordings import LAYOUTS
 from corpus.voicebank import BASE_URL, download, resample_corpus
 from errors import RecipeError, listed
 
-MIX = MixSettings()
-SEVERAL = {"nargs": "+", "metavar": "NAME"}
+FOLDER = {"required": True, "type": typed_path, "metavar": "DIR"}
 SET = {"type": int, "choices": tuple(TRAIN)}
+MIX_OPTIONS = {
+    "valid_speakers": (str, "for validation, by name, or a fraction of those left by the test"),
+    "test_speakers": (str, "for the test, by name, or a fraction"),
+    "test_noises": (str, "noise kinds for the test alone, by name, or a fraction"),
+    "without": (str, "leave out speech whose path or speaker fits one of these patterns"),
+    "snrs_train": (float, "signal-to-noise ratios to draw from, in dB"),
+    "snrs_test": (float, "signal-to-noise ratios to draw from, in dB"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,13 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(run, help_text):
-        """A command with the option that all have."""
-        added = commands.add_parser(run.__name__.strip("_"), help=help_text, description=help_text)
+    def command(run, text):
+        """A command with the option that all have; returns what adds others."""
+        added = commands.add_parser(run.__name__.strip("_"), help=text, description=text)
         added.set_defaults(run=run)
-        added.add_argument(
-            "--data_folder", required=True, type=typed_path, metavar="DIR", help="the corpus"
-        )
+        added.add_argument("--data_folder", **FOLDER, help="the corpus")
         return added.add_argument
 
     add = command(
@@ -61,32 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1234, help="another seed, another corpus")
 
     add = command(_mix, "mix clean speech and noises of your own to a corpus in VoiceBank's layout")
-    add("--speech", required=True, type=typed_path, metavar="DIR", help=LAYOUTS)
-    add("--noise", required=True, type=typed_path, metavar="DIR", help="a sub-folder for each kind")
-    for name, text in MIX_NAMES.items():
+    add("--speech", **FOLDER, help=LAYOUTS)
+    add("--noise", **FOLDER, help="a sub-folder for each kind")
+    for name, (kind, text) in MIX_OPTIONS.items():
         text += " (default: %(default)s)"
-        add(f"--{name}", **SEVERAL, default=getattr(MIX, name), help=text)
-    for name in ("snrs_train", "snrs_test"):
-        text = "signal-to-noise ratios to draw from (default: %(default)s)"
-        add(f"--{name}", nargs="+", type=float, default=getattr(MIX, name), metavar="DB", help=text)
-    add("--seed", type=int, default=MIX.seed, help="of all draws (default: %(default)s)")
+        add(f"--{name}", nargs="+", type=kind, default=getattr(MixSettings, name), help=text)
+    add("--seed", type=int, default=MixSettings.seed, help="of all draws (default: %(default)s)")
 
     add = command(_manifests, "check a corpus and write its manifests, as training does by itself")
-    add("--save_folder", required=True, type=typed_path, metavar="DIR", help="of the manifests")
-    add("--valid_speakers", **SEVERAL, default=VALID_SPEAKERS, help="withheld, as p226,p287")
+    add("--save_folder", **FOLDER, help="of the manifests")
+    add("--valid_speakers", nargs="+", default=VALID_SPEAKERS, help="withheld, as p226,p287")
     add("--extra_lexicon", type=typed_path, metavar="FILE", help="lines WORD P H O N E S")
     add("--max_seconds", type=float, default=MAX_SECONDS, help="longest file (%(default)s)")
     add("--on_bad_utterance", choices=("error", "skip"), default="error", help="if a file is bad")
     add("--speakers", **SET, help="training set, where both are there")
     return parser
-
-
-MIX_NAMES = {
-    "valid_speakers": "speakers for validation, by name, or a fraction of those left by the test",
-    "test_speakers": "speakers for the test, by name, or a fraction",
-    "test_noises": "noise kinds for the test alone, by name, or a fraction",
-    "without": "leave out speech whose path or speaker fits one of these patterns",
-}
 
 
 def _download(options):
@@ -107,25 +102,20 @@ def _resample(options):
 
 
 def _mini(options):
-    from corpus import mini  # needs espeak-ng, which nothing else here does
-
-    folder = mini.synthesize_mini_corpus(options.data_folder, seed=options.seed)
-    print(f"The mini corpus is in {folder}")
+    print(f"The mini corpus is in {synthesize_mini_corpus(options.data_folder, options.seed)}")
 
 
 def _mix(options):
-    settings = MixSettings(
-        tuple(options.snrs_train),
-        tuple(options.snrs_test),
-        **{name: tuple(names(getattr(options, name))) for name in MIX_NAMES},
-        seed=options.seed,
-    )
+    given = {name: getattr(options, name) for name in MIX_OPTIONS}
+    given = {
+        name: tuple(value if "snrs" in name else names(value)) for name, value in given.items()
+    }
+    settings = MixSettings(**given, seed=options.seed)
     split = mix_corpus(options.speech, options.noise, options.data_folder, settings)
     for name in ("test_speakers", "test_noises"):
         print(f"{name}: {', '.join(split[name])}")
-    line = [_option("data_folder", options.data_folder.absolute())]
-    line.append(_option("valid_speakers", ",".join(split["valid_speakers"])))
-    print(f"Train with: {' '.join(line)}")
+    folder = _option("data_folder", options.data_folder.absolute())
+    print("Train with:", folder, _option("valid_speakers", ",".join(split["valid_speakers"])))
     return split["problems"]
 
 

@@ -28,11 +28,8 @@ def package_folder() -> Path:
 
 def _loader():
     """The pip package that holds the C library and its data."""
-    return wanted(
-        "espeakng-loader",
-        "Speaking the mini corpus, and pronouncing words that the dictionary lacks,",
-        "add these words with --extra_lexicon",
-    )
+    purpose = "Speaking the mini corpus, and pronouncing words that the dictionary lacks,"
+    return wanted("espeakng-loader", purpose, "add these words with --extra_lexicon")
 
 
 def prepare_data(folder: str | Path, variants: dict[str, str]) -> Path:
@@ -49,12 +46,6 @@ def prepare_data(folder: str | Path, variants: dict[str, str]) -> Path:
     for name, text in variants.items():
         (own / name).write_text(text, encoding="ascii")
     return Path(folder)
-
-
-@lru_cache(maxsize=1)
-def engine(folder: Path) -> "Engine":
-    """This process's engine on a data folder; one at a time, as the library is one global state."""
-    return Engine(folder)
 
 
 class Engine:
@@ -102,3 +93,6 @@ class Engine:
         status = getattr(self._library, f"espeak_{function}")(*arguments)
         if status != 0:
             raise RecipeError(f"espeak-ng refused {function} {arguments} (status {status}).")
+
+
+engine = lru_cache(maxsize=1)(Engine)  # one at a time, as the library is one global state

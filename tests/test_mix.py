@@ -107,7 +107,7 @@ def test_repeating_mends_and_other_settings_are_refused(speech, noise, tmp_path)
     (tmp_path / "out" / "noisy_testset_wav_16k" / "dee_001.wav").unlink()
     mix_corpus(speech, noise, tmp_path / "out", SETTINGS)
     assert contents(tmp_path / "out") == before
-    with pytest.raises(RecipeError, match="other speech or settings"):
+    with pytest.raises(RecipeError, match="of other sources or settings"):
         mix_corpus(speech, noise, tmp_path / "out", MixSettings())
     with pytest.raises(RecipeError, match="holds other files"):
         mix_corpus(speech, noise, speech, SETTINGS)
