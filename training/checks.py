@@ -7,7 +7,7 @@ from errors import RecipeError
 from models.pesq_loss import package
 from scoring.metrics import scores_of
 from training.freezing import Freezing
-from training.needs import PREDICTIONS, learning, needs_of
+from training.needs import PREDICTIONS, needs_of, reached_by_losses
 
 logger = logging.getLogger(__name__)
 
@@ -104,14 +104,14 @@ def check_epochs(hparams: dict[str, Any]) -> None:
     )
     for epoch in range(1, hparams["number_of_epochs"] + 1):
         free = {name for name in hparams["modules"] if not freezing.is_frozen(name, epoch)}
-        if not free & learning(hparams, epoch):
+        if not free & reached_by_losses(hparams, epoch):
             raise RecipeError(
                 f"Nothing trains in epoch {epoch}: the losses that count then reach "
-                f"{', '.join(sorted(learning(hparams, epoch))) or 'no module'}, of which all are "
+                f"{', '.join(sorted(reached_by_losses(hparams, epoch))) or 'no module'}, of which all are "
                 "frozen. Turn ctc_epochs, unfreeze_epoch, frozen_models or a loss's weight."
             )
         if epoch == hparams["unfreeze_epoch"]:
-            for name in set(hparams["unfrozen_models"] or []) & free - learning(hparams, epoch):
+            for name in set(hparams["unfrozen_models"] or []) & free - reached_by_losses(hparams, epoch):
                 logger.warning(
                     "%s is released in epoch %d, but no loss reaches it then (clean_epochs: %d)",
                     name,

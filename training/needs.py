@@ -95,7 +95,7 @@ def reads_text(hparams: dict[str, Any]) -> bool:
     return needs_of(hparams, [*hparams["valid_metrics"], *hparams["test_metrics"]]).encoded
 
 
-def learning(hparams: dict[str, Any], epoch: int) -> set[str]:
+def reached_by_losses(hparams: dict[str, Any], epoch: int) -> set[str]:
     """Names of the modules that get a gradient in an epoch, were none frozen."""
     losses = [loss for loss in hparams["losses"].values() if loss.trains(epoch)]
     reads = [name for loss in losses for name in loss.reads]

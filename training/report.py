@@ -15,7 +15,7 @@ from corpus.files import write_text
 from corpus.layout import SAMPLE_RATE
 from inference.export import export_model
 from scoring.metrics import METRICS
-from training.needs import learning, needs_of
+from training.needs import needs_of, reached_by_losses
 from training.ranks import inner
 
 try:
@@ -42,7 +42,7 @@ def log_plan(brain: Any) -> None:
         trains = [
             epoch
             for epoch in epochs
-            if not brain.freezing.is_frozen(name, epoch) and name in learning(h, epoch)
+            if not brain.freezing.is_frozen(name, epoch) and name in reached_by_losses(h, epoch)
         ]
         when = f"trained in epochs {trains[0]} to {trains[-1]}" if trains else "frozen"
         logger.info("%s: %.2f M parameters, %s", name, count, when)
