@@ -9,7 +9,7 @@ from tiny import ROOT, run_main
 
 from errors import RecipeError
 from training.knobs import KNOBS, checked
-from training.settings import build, document_of, preset_overrides, read_settings
+from training.settings import build, document_of, is_tagged, preset_overrides, read_settings
 
 STAGES = ("pretrain_perceptual", "enhance_mimic", "robust_asr")
 
@@ -30,6 +30,15 @@ def test_no_data_means_mini_and_a_data_folder_means_published():
     assert settings("--data_folder=somewhere", "--preset=mini").preset == "mini"
     with pytest.raises(RecipeError, match="mini, published_2021, published_2022"):
         settings("--preset=tiny")
+
+
+def test_a_value_edited_in_the_file_is_checked_too(tmp_path):
+    (tmp_path / "presets").symlink_to(ROOT / "hparams/presets")
+    edited = tmp_path / "enhance_mimic.yaml"
+    text = (ROOT / "hparams/enhance_mimic.yaml").read_text(encoding="utf-8")
+    edited.write_text(text.replace("sorting: ascending", "sorting: longest"))
+    with pytest.raises(RecipeError, match="'longest' is not accepted; accepted: ascending"):
+        read_settings([str(edited)])
 
 
 WRONG = ["{width: 4}", "{size: 0}", "{size: 2.5}", "{temperature: hot}", "{lm_weight: -1}"]
@@ -68,7 +77,7 @@ def test_every_value_of_the_files_is_one_that_its_knob_accepts(stage, preset):
     of_preset = preset_overrides(preset, file(stage))
     assert set(of_preset) <= set(own)
     for key, value in {**own, **of_preset}.items():
-        if not getattr(getattr(value, "tag", None), "value", None):  # no reference
+        if not is_tagged(value):
             checked(key, value)
 
 

@@ -15,6 +15,7 @@ from speechbrain.utils.distributed import ddp_barrier, main_process_only, run_on
 
 from errors import RecipeError
 from scoring.metrics import higher_is_better
+from training.ranks import inner
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,14 @@ class WholeCheckpointer(Checkpointer):
         visible = super()._new_checkpoint_dirpath()
         return visible.with_name(HIDDEN + visible.name)
 
-    def save_checkpoint(self, *args, **kwargs) -> Checkpoint | None:
+    def save_checkpoint(self, *args, **kwargs) -> None:
         """As in SpeechBrain; the checkpoint appears when complete."""
         self.sweep()
         try:
             saved = super().save_checkpoint(*args, **kwargs)
             ddp_barrier()
-            shown = None if saved is None else show(saved)
+            if saved is not None:
+                show(saved.path)
         except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError
             self.sweep()
             free = shutil.disk_usage(self.checkpoints_dir).free / 1e6
@@ -50,7 +52,6 @@ class WholeCheckpointer(Checkpointer):
                 "command goes on from there."
             ) from error
         ddp_barrier()  # all ranks list the same checkpoints, of which they delete some together
-        return shown
 
     @main_process_only
     def sweep(self) -> None:
@@ -123,15 +124,12 @@ def is_whole_epoch(checkpoint: Checkpoint) -> bool:
     return INTRA_EPOCH_CKPT_FLAG not in checkpoint.meta
 
 
-def show(saved: Checkpoint) -> Checkpoint:
+def show(hidden: pathlib.Path) -> None:
     """Give a complete checkpoint its name."""
-    visible = saved.path.with_name(saved.path.name.removeprefix(HIDDEN))
-    for file in (*saved.path.iterdir(), saved.path):
+    for file in (*hidden.iterdir(), hidden):
         flush(file)
-    os.rename(saved.path, visible)
-    flush(visible.parent)
-    files = {name: visible / file.name for name, file in saved.paramfiles.items()}
-    return Checkpoint(visible, saved.meta, files)
+    os.rename(hidden, hidden.with_name(hidden.name.removeprefix(HIDDEN)))
+    flush(hidden.parent)
 
 
 def flush(path: pathlib.Path) -> None:
@@ -143,23 +141,16 @@ def flush(path: pathlib.Path) -> None:
 
 def damage(folder: pathlib.Path) -> str | None:
     """Why a checkpoint's files cannot be whole; torch's files are archives with checksums."""
-    for file in sorted(pathlib.Path(folder).iterdir()):
+    for file in sorted(folder.iterdir()):
+        data = file.read_bytes()
         try:
-            if file.stat().st_size == 0:
+            if not data:
                 return f"{file.name} is empty"
-            is_archive = file.read_bytes()[:2] == b"PK"
-            if is_archive and zipfile.ZipFile(file).testzip():
+            if data[:2] == b"PK" and zipfile.ZipFile(file).testzip():
                 return f"{file.name} has a wrong checksum"
             if file.name == METAFNAME:
-                Checkpointer._construct_checkpoint_objects([folder])[0].meta["unixtime"]
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            zipfile.BadZipFile,
-            yaml.YAMLError,
-        ) as error:
+                yaml.safe_load(data)["unixtime"]
+        except (zipfile.BadZipFile, yaml.YAMLError, KeyError, TypeError) as error:
             return f"{file.name}: {error}"
     return None
 
@@ -168,8 +159,8 @@ def load_mean(modules: torch.nn.ModuleDict, checkpoints: list[Checkpoint]) -> No
     """Put the mean of the checkpoints' parameters into the modules that they hold."""
     for name, module in modules.items():
         holding = [checkpoint for checkpoint in checkpoints if name in checkpoint.paramfiles]
-        if holding and any(True for _ in module.parameters()):
-            getattr(module, "module", module).load_state_dict(average(holding, name))
+        if holding and list(module.parameters()):
+            inner(module).load_state_dict(average(holding, name))
 
 
 def average(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,9 @@ from scoring.metrics import METRICS
 from training.needs import learning, needs_of
 from training.ranks import inner
 
-try:
-    import resource
-except ImportError:  # Windows: no peak of the memory there
-    resource = None
 logger = logging.getLogger(__name__)
+# SpeechBrain's loggers complain of a missing torchvision when imported; nothing here uses it.
+logging.getLogger("speechbrain.utils.train_logger").addFilter(lambda r: "torchvision" not in r.msg)
 
 
 def quieten() -> None:
@@ -38,11 +37,8 @@ def log_plan(brain: Any) -> None:
     h, epochs = vars(brain.hparams), range(1, brain.hparams.number_of_epochs + 1)
     for name, module in brain.modules.items():
         count = sum(p.numel() for p in module.parameters()) / 1e6
-        trains = [
-            epoch
-            for epoch in epochs
-            if not brain.freezing.is_frozen(name, epoch) and name in learning(h, epoch)
-        ]
+        frozen = brain.freezing.is_frozen
+        trains = [e for e in epochs if not frozen(name, e) and name in learning(h, e)]
         when = f"trained in epochs {trains[0]} to {trains[-1]}" if trains else "frozen"
         logger.info("%s: %.2f M parameters, %s", name, count, when)
     for name, loss in brain.losses.items():
@@ -104,7 +100,7 @@ def write_cost(brain: Any, used: set[str]) -> None:
     ``used``: modules that still work after training, as a perceptual model does not.
     """
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes on macOS, else KiB
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit if resource else 0
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     modules = {
         name: {"parameters": sum(p.numel() for p in module.parameters()), "used": name in used}
