@@ -6,6 +6,7 @@ The YAML file says which modules, losses and metrics a stage has; nothing here h
 import logging
 import random
 import sys
+from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -13,6 +14,7 @@ from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.distributed import run_on_main
 
 from errors import RecipeError
+from inference.export import export_model
 from models.enhancer import enhance_alone, resynthesize
 from scoring.scores import Scores
 from training import ranks, report, setup
@@ -310,8 +312,12 @@ def run(arguments, stopper):
         brain.load_chosen()
         run_on_main(hand_over, args=[brain.modules, hparams["output_folder"]])
         brain.evaluate(test)
-        run_on_main(report.leave_results, args=[brain])
         brain.scores.close()
+        run_on_main(report.write_cost, args=[brain])
+        run_on_main(brain.figures.finish)
+        if hparams["export"]:
+            folder = Path(hparams["output_folder"]) / "model"
+            run_on_main(export_model, args=[brain.modules, vars(brain.hparams), tokens, folder])
 
 
 if __name__ == "__main__":

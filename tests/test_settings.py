@@ -10,7 +10,7 @@ from tiny import ROOT, run_main
 from errors import RecipeError
 from training.checks import check_stage
 from training.knobs import KNOBS, checked
-from training.settings import build, document_of, preset_overrides, read_settings
+from training.settings import build, document_of, is_tagged, preset_overrides, read_settings
 
 STAGES = ("pretrain_perceptual", "enhance_mimic", "robust_asr")
 
@@ -31,6 +31,15 @@ def test_no_data_means_mini_and_a_data_folder_means_published():
     assert settings("--data_folder=somewhere", "--preset=mini").preset == "mini"
     with pytest.raises(RecipeError, match="mini, published_2021, published_2022"):
         settings("--preset=tiny")
+
+
+def test_a_value_edited_in_the_file_is_checked_too(tmp_path):
+    (tmp_path / "presets").symlink_to(ROOT / "hparams/presets")
+    edited = tmp_path / "enhance_mimic.yaml"
+    text = (ROOT / "hparams/enhance_mimic.yaml").read_text(encoding="utf-8")
+    edited.write_text(text.replace("sorting: ascending", "sorting: longest"))
+    with pytest.raises(RecipeError, match="'longest' is not accepted; accepted: ascending"):
+        read_settings([str(edited)])
 
 
 WRONG = ["{width: 4}", "{size: 0}", "{size: 2.5}", "{temperature: hot}", "{lm_weight: -1}"]
@@ -69,7 +78,7 @@ def test_every_value_of_the_files_is_one_that_its_knob_accepts(stage, preset):
     of_preset = preset_overrides(preset, file(stage))
     assert set(of_preset) <= set(own)
     for key, value in {**own, **of_preset}.items():
-        if not getattr(getattr(value, "tag", None), "value", None):  # no reference
+        if not is_tagged(value):
             checked(key, value)
 
 
@@ -136,7 +145,7 @@ MISTAKES = [
     ("pretrain_perceptual", ["--device=cuda:77"], "Accepted here: cpu"),
     ("pretrain_perceptual", ["--train_annotation=gone.json", "--skip_prep=True"], "gone.json"),
     ("pretrain_perceptual", ["--decoding_by=attention_greedy"], "Give seq_weight a number"),
-    ("enhance_mimic", ["--mimic_weight=0.5"], "no effect while mimic_ratio"),
+    ("enhance_mimic", ["--mimic_weight=0.5"], "has no effect"),
     ("enhance_mimic", ["--muon_models=[enhancer]"], "muon_models: 'enhancer' is not one of"),
     (
         "enhance_mimic",
@@ -148,6 +157,8 @@ MISTAKES = [
     ("robust_asr", ["--beam={size: 0}", "--input_signal=noisy"], "whole ones above 0 for size"),
     ("robust_asr", ["--beam={width: 4}", "--input_signal=noisy"], "size, ctc_weight, coverage"),
     ("enhance_mimic", ["--losses=1"], "no value to override"),
+    ("enhance_mimic", ["--pesq_weight=0.5"], "has no effect"),
+    ("enhance_mimic", ["--valid_metrics=[wer]", "--select_by=null"], "need a recognizer"),
     ("nothing", [], "is a YAML file"),
 ]
 
@@ -174,6 +185,24 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, capsys):
     options = ["--perceptual=random", f"--output_folder={tmp_path}/file/out"]
     assert run_main([file("enhance_mimic"), *options]) == 2
     assert "Give another" in capsys.readouterr().err
+
+
+def test_a_data_folder_in_the_file_is_one(tmp_path):
+    (tmp_path / "presets").symlink_to(ROOT / "hparams/presets")
+    text = (ROOT / "hparams/enhance_mimic.yaml").read_text()
+    mine = tmp_path / "my_enhance_mimic.yaml"
+    mine.write_text(text.replace("data_folder: null", "data_folder: voicebank"))
+    assert read_settings([str(mine)]).preset == "published_2021"
+    mine.write_text(text)
+    assert read_settings([str(mine)]).overrides["enhance_dense"] == 256  # of the stage in its name
+    mine.rename(tmp_path / "mine.yaml")
+    with pytest.raises(RecipeError, match="Name it after its stage"):
+        read_settings([str(tmp_path / "mine.yaml")])
+
+
+def test_speakers_are_names_also_where_they_are_numbers():
+    assert settings("--valid_speakers=[007, 174]").overrides["valid_speakers"] == ["007", "174"]
+    assert settings("--valid_speakers=174").overrides["valid_speakers"] == ["174"]
 
 
 def test_habits_without_effect_are_told_and_ignored(caplog):

@@ -236,7 +236,7 @@ def test_the_clock_of_a_running_pass_is_saved(tmp_path, monkeypatch):
 def test_a_save_that_is_cut_short_leaves_the_old_checkpoint_the_newest(tmp_path, monkeypatch):
     module = torch.nn.Linear(2, 2)
     saver = WholeCheckpointer(tmp_path, {"module": module})
-    good = saver.save_checkpoint(meta={"epoch": 1})
+    saver.save_checkpoint(meta={"epoch": 1})
 
     def cut_short(obj, path):
         path.write_bytes(b"half")
@@ -247,7 +247,7 @@ def test_a_save_that_is_cut_short_leaves_the_old_checkpoint_the_newest(tmp_path,
         saver.save_checkpoint(meta={"epoch": 2})
     monkeypatch.undo()
     again = WholeCheckpointer(tmp_path, {"module": module})
-    assert again.recover_if_possible().path == good.path
+    assert again.recover_if_possible().meta["epoch"] == 1
     again.save_checkpoint(meta={"epoch": 3})
     assert not list(tmp_path.glob("SAVING*"))
 

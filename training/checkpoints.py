@@ -34,13 +34,14 @@ class WholeCheckpointer(Checkpointer):
         visible = super()._new_checkpoint_dirpath()
         return visible.with_name(HIDDEN + visible.name)
 
-    def save_checkpoint(self, *args, **kwargs) -> Checkpoint | None:
+    def save_checkpoint(self, *args, **kwargs) -> None:
         """As in SpeechBrain; the checkpoint appears when complete."""
         self.sweep()
         try:
             saved = super().save_checkpoint(*args, **kwargs)
             ddp_barrier()
-            shown = None if saved is None else show(saved)
+            if saved is not None:
+                show(saved.path)
         except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError
             self.sweep()
             free = shutil.disk_usage(self.checkpoints_dir).free / 1e6
@@ -50,7 +51,6 @@ class WholeCheckpointer(Checkpointer):
                 "command goes on from there."
             ) from error
         ddp_barrier()  # all ranks list the same checkpoints, of which they delete some together
-        return shown
 
     @main_process_only
     def sweep(self) -> None:
@@ -129,15 +129,12 @@ def is_whole_epoch(checkpoint: Checkpoint) -> bool:
     return INTRA_EPOCH_CKPT_FLAG not in checkpoint.meta
 
 
-def show(saved: Checkpoint) -> Checkpoint:
+def show(hidden: pathlib.Path) -> None:
     """Give a complete checkpoint its name."""
-    visible = saved.path.with_name(saved.path.name.removeprefix(HIDDEN))
-    for file in (*saved.path.iterdir(), saved.path):
+    for file in (*hidden.iterdir(), hidden):
         flush(file)
-    os.rename(saved.path, visible)
-    flush(visible.parent)
-    files = {name: visible / file.name for name, file in saved.paramfiles.items()}
-    return Checkpoint(visible, saved.meta, files)
+    os.rename(hidden, hidden.with_name(hidden.name.removeprefix(HIDDEN)))
+    flush(hidden.parent)
 
 
 def flush(path: pathlib.Path) -> None:
@@ -149,23 +146,16 @@ def flush(path: pathlib.Path) -> None:
 
 def damage(folder: pathlib.Path) -> str | None:
     """Why a checkpoint's files cannot be whole; torch's files are archives with checksums."""
-    for file in sorted(pathlib.Path(folder).iterdir()):
+    for file in sorted(folder.iterdir()):
+        data = file.read_bytes()
         try:
-            if file.stat().st_size == 0:
+            if not data:
                 return f"{file.name} is empty"
-            is_archive = file.read_bytes()[:2] == b"PK"
-            if is_archive and zipfile.ZipFile(file).testzip():
+            if data[:2] == b"PK" and zipfile.ZipFile(file).testzip():
                 return f"{file.name} has a wrong checksum"
             if file.name == METAFNAME:
-                Checkpointer._construct_checkpoint_objects([folder])[0].meta["unixtime"]
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            zipfile.BadZipFile,
-            yaml.YAMLError,
-        ) as error:
+                yaml.safe_load(data)["unixtime"]
+        except (zipfile.BadZipFile, yaml.YAMLError, KeyError, TypeError) as error:
             return f"{file.name}: {error}"
     return None
 

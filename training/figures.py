@@ -1,4 +1,4 @@
-"""What a run shows: spectrograms of some utterances, a summary, SpeechBrain's TensorBoard log."""
+"""What a run shows: spectrograms of some utterances, a summary, a TensorBoard log."""
 
 import json
 import logging
@@ -13,15 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from speechbrain.utils.distributed import if_main_process
 from torch import Tensor, distributed
+from torch.utils.tensorboard import SummaryWriter
 
 from corpus.files import read_text, whole
 from corpus.layout import SAMPLE_RATE
 from scoring.metrics import METRICS
 from scoring.scoreboard import GROUPS, Scoreboard
-
-# SpeechBrain's loggers complain of a missing torchvision when imported; nothing here uses it.
-logging.getLogger("speechbrain.utils.train_logger").addFilter(lambda r: "torchvision" not in r.msg)
-from speechbrain.utils.train_logger import TensorboardLogger  # noqa: E402
+from training.report import epoch_of
 
 logger = logging.getLogger(__name__)
 UTTERANCES = 3  # shown of each validation
@@ -34,15 +32,13 @@ COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 class Figures:
     """Collects utterances at each validation and shows them with the statistics.
 
-    ``folder``: of the run; the main process alone writes ``figures/`` and ``tensorboard/`` there.
-    ``tensorboard``, ``figures``: whether to write the one and the other.
+    The main process alone writes ``figures/`` and ``tensorboard/`` in the run's folder.
     """
 
     def __init__(self, folder: str | Path, tensorboard: bool, figures: bool):
-        main, log = if_main_process(), str(Path(folder) / "tensorboard")
-        self.folder, self.figures = Path(folder), figures and main
-        self.log = TensorboardLogger(log) if tensorboard and main else None
-        self.chosen, self.seen = set(), {}
+        main, self.folder = if_main_process(), Path(folder)
+        self.log = SummaryWriter(self.folder / "tensorboard") if tensorboard and main else None
+        self.figures, self.chosen, self.seen = figures and main, set(), {}
 
     def choose(self, ids: Iterable[str]) -> None:
         """Pick the utterances to show: evenly spread, the same in every run."""
@@ -66,16 +62,16 @@ class Figures:
         if self.figures and drawn:
             self.save(drawn, "spectrograms.png")
         if self.log:
-            steps = dict.fromkeys([*train_stats, *valid_stats], epoch - 1)  # also where resumed
-            self.log.global_step = {"train": {**steps}, "valid": {**steps}, "meta": epoch - 1}
-            train_stats = {name: value for name, value in train_stats.items() if name != "lr"}
-            self.log.log_stats({"lr": lr}, train_stats, valid_stats)
+            scalars = {f"{name}/train": x for name, x in train_stats.items() if name != "lr"}
+            scalars |= {f"{name}/valid": x for name, x in valid_stats.items()}
+            for tag, value in {"lr": lr, **scalars}.items():
+                self.log.add_scalar(tag, value, epoch)
             for utt_id, waves in self.seen.items():
                 for name, wav in waves.items():
-                    self.log.log_audio(f"{utt_id}/{name}", wav[None], SAMPLE_RATE)
+                    self.log.add_audio(f"{utt_id}/{name}", wav[None], epoch, SAMPLE_RATE)
             if drawn:
-                self.log.writer.add_figure("spectrograms", drawn, epoch)
-            self.log.writer.flush()
+                self.log.add_figure("spectrograms", drawn, epoch)
+            self.log.flush()
         self.seen = {}
 
     def finish(self) -> None:
@@ -84,7 +80,7 @@ class Figures:
         if drawn:
             logger.info("Summary of the stage: %s", self.save(drawn, "summary.png"))
         if self.log:
-            self.log.writer.close()
+            self.log.close()
 
     def save(self, drawn: Figure, name: str) -> Path:
         """Write a figure into the run's folder; returns its path."""
@@ -152,10 +148,8 @@ def curves_of(log: Path) -> dict[str, dict[str, dict[int, float]]]:
     """SpeechBrain's text log -> set -> name -> epoch -> value; the last line of an epoch counts."""
     curves = {"train": {}, "valid": {}}
     for line in read_text(log).splitlines() if log.is_file() else []:
-        epoch = re.match(r"epoch: (\d+),", line)
         for part, name, value in re.findall(r"(train|valid) (\w+): ([^,\s]+)", line):
-            if epoch:
-                curves[part].setdefault(name, {})[int(epoch[1])] = float(value)
+            curves[part].setdefault(name, {})[epoch_of(line)] = float(value)
     return curves
 
 

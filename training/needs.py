@@ -3,67 +3,43 @@
 from collections.abc import Iterable
 from typing import Any
 
+from errors import RecipeError
 from scoring.metrics import QUALITY, RATES, scores_of
 
-PREDICTIONS = (
-    "noisy_wav",
-    "clean_wav",
-    "lens",
-    "enhanced_wav",
-    "enhanced_features",
-    "clean_features",
-    "mask",
-    "perceptual_enhanced",
-    "perceptual_clean",
-    "signal",
-    "input_lens",
-    "blank",
-    "tokens",
-    "token_lens",
-    "tokens_eos",
-    "token_eos_lens",
-    "encoded",
-    "ctc_log_probs",
-    "seq_log_probs",
-    "hypotheses",
-)  # all that train.py makes, and a loss may read
+SIGNALS = ("noisy_wav", "clean_wav", "lens", "enhanced_wav", "signal")
+SPECTRA = ("enhanced_features", "clean_features", "mask")
+PERCEPTUAL = ("perceptual_enhanced", "perceptual_clean")
+TARGETS = ("tokens", "token_lens", "tokens_eos", "token_eos_lens", "blank", "input_lens")
+RECOGNIZED = ("encoded", "ctc_log_probs", "seq_log_probs", "hypotheses")
+# All that train.py makes, and a loss may read
+PREDICTIONS = (*SIGNALS, *SPECTRA, *PERCEPTUAL, *TARGETS, *RECOGNIZED)
 
 
 class Needs:
-    """Which predictions are made, decided once from the names that are read.
+    """Which predictions are made, decided once from the names that losses and metrics read.
 
-    Arguments
-    ---------
-    reads : iterable of str
-        Names of predictions, as losses and metrics list them.
-    hparams : dict
-        ``input_signal``, ``decoding``, ``perceptual_reads``.
-    clean_input : bool
-        Whether clean speech takes the place of ``input_signal``.
+    ``clean_input``: whether clean speech takes the place of ``input_signal``.
     """
 
     def __init__(self, reads: Iterable[str], hparams: dict[str, Any], clean_input: bool = False):
-        reads = set(reads)
+        reads, decoding = set(reads), hparams["decoding"]
         source = "clean" if clean_input else hparams["input_signal"]
         self.hypotheses = "hypotheses" in reads
-        decoding = hparams["decoding"]
+        if self.hypotheses and decoding is None:
+            raise RecipeError("wer, cer and per need a recognizer, which this stage does not have.")
         searched = decoding.networks if self.hypotheses else ()
         searches_ctc = self.hypotheses and decoding.needs == "ctc_log_probs"
         self.ctc = "ctc_log_probs" in reads or searches_ctc
         self.seq = "seq_log_probs" in reads
-        targets = {name for name in reads if "token" in name}
-        self.encoded = bool(
-            self.ctc or self.seq or self.hypotheses or targets or "encoded" in reads
-        )
+        self.encoded = self.ctc or bool(reads & {*TARGETS, *RECOGNIZED})
         self.signal = self.encoded or "signal" in reads
-        self.perceptual = any(name.startswith("perceptual_") for name in reads)
+        self.perceptual = bool(reads & {*PERCEPTUAL})
         perceived = hparams.get("perceptual_reads") if self.perceptual else None
         self.clean_features = "clean_features" in reads or perceived == "features"
         self.enhanced_features = "enhanced_features" in reads or perceived == "features"
         self.mask = "mask" in reads
-        self.enhanced_wav = (
-            "enhanced_wav" in reads or perceived == "wav" or self.signal and source == "enhanced"
-        )
+        from_wav = perceived == "wav" or self.signal and source == "enhanced"
+        self.enhanced_wav = "enhanced_wav" in reads or from_wav
         self.enhanced = self.enhanced_wav or self.enhanced_features or self.mask
         self.ctc_output = self.ctc or "ctc_log_probs" in searched
         self.attention_decoder = self.seq or "seq_log_probs" in searched

@@ -16,31 +16,23 @@ from speechbrain.utils.run_opts import RunOptions
 from corpus.files import read_text, typed_path
 from corpus.manifests import names
 from errors import RecipeError
-from training.knobs import IGNORED, PATHS, RENAMED, checked
+from training.knobs import IGNORED, KNOBS, PATHS, RENAMED, checked
 
 logger = logging.getLogger(__name__)
 
-PRESETS = Path("presets")  # with the stage files: <preset>.yaml, overrides by stage
-PUBLISHED = "published_2021"
 # What networks raise for sizes that do not go together. HyperPyYAML wraps some of it.
 BUILD_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError)
 
 
 @dataclass
 class Settings:
-    """What the command line says: the overrides of the stage file are the preset's, then those
-    typed."""
+    """What the command line says."""
 
     file: str
     run_opts: RunOptions
     preset: str
-    of_preset: dict[str, Any]
+    overrides: dict[str, Any]  # of the stage file: those of the preset, then those typed
     typed: dict[str, Any]
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """Typed ones win."""
-        return {**self.of_preset, **self.typed}
 
 
 def read_settings(arguments: list[str]) -> Settings:
@@ -64,14 +56,22 @@ def read_settings(arguments: list[str]) -> Settings:
     _, run_opts, _ = RunOptions.from_command_line_args(rest)
     check_device(run_opts.device)
     document = document_of(stage_file)
-    typed = {key: checked(key, v) for key, v in typed_overrides(ours, document).items()}
-    has_data = "data_folder" in typed or "train_annotation" in typed
-    preset = typed.pop("preset", None) or (PUBLISHED if has_data else "mini")
-    typed |= by_machine
-    of_preset = preset_overrides(preset, stage_file)
-    if {**document, **of_preset, **typed}.get("precision") == "auto":
-        typed["precision"] = fastest_precision(run_opts.device)
-    return Settings(stage_file, run_opts, preset, of_preset, typed)
+    typed = typed_overrides(ours, document)
+    data_folder = {**document, **typed}.get("data_folder")
+    has_data = data_folder is not None or "train_annotation" in typed
+    preset = typed.pop("preset", None) or ("published_2021" if has_data else "mini")
+    overrides = {**preset_overrides(preset, stage_file), **typed, **by_machine}
+    for key, value in {**document, **overrides}.items():
+        if key in KNOBS and not is_tagged(value):
+            checked(key, value)
+    if {**document, **overrides}.get("precision") == "auto":
+        overrides["precision"] = fastest_precision(run_opts.device)
+    return Settings(stage_file, run_opts, preset, overrides, typed)
+
+
+def is_tagged(value: Any) -> bool:
+    """Whether a value of a document is a reference or an object to be built."""
+    return bool(getattr(getattr(value, "tag", None), "value", None))
 
 
 def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, Any]:
@@ -84,31 +84,25 @@ def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, An
             text = waiting.pop(0)
         elif not has_value:
             raise RecipeError(f"--{key} has no value. Accepted: --key=value ...")
-        if key in IGNORED:
+        if key in IGNORED and key not in known:
             logger.warning("--%s is not needed any more and is ignored: %s", key, IGNORED[key])
             continue
-        if key != "preset":
+        if key not in {"preset", *known}:
             refuse_unknown(key, known)
         if key in found:
             raise RecipeError(f"--{key} is given twice. Give each key once.")
-        if key in PATHS:
-            found[key] = path_of(text)
-        elif key == "valid_speakers":  # may be numbers, also such as 007
-            found[key] = names(text)
+        if key in PATHS:  # as it was typed
+            value = None if text in ("", "null", "None") else str(typed_path(text))
+        elif key == "valid_speakers":  # may be numbers, such as 007
+            value = names(text)
         else:
-            found[key] = parse_yaml(text, f"--{key}")
+            value = parse_yaml(text, f"--{key}")
+        found[key] = checked(key, value)
     return found
-
-
-def path_of(text: str) -> str | None:
-    """A path as it was typed; ``null`` is none."""
-    return None if text in ("", "null", "None") else str(typed_path(text))
 
 
 def refuse_unknown(key: str, known: dict[str, Any]) -> None:
     """RecipeError for a key that the stage does not have, with the one that may be meant."""
-    if key in known:
-        return
     if key in RENAMED:
         raise RecipeError(f"--{key} is not a key of this recipe. Give --{RENAMED[key]}.")
     near = difflib.get_close_matches(key, known, n=3)
@@ -119,10 +113,20 @@ def refuse_unknown(key: str, known: dict[str, Any]) -> None:
 
 
 def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
-    """The overrides of a preset for a stage file: its ``common`` section, then the stage's."""
-    file = Path(stage_file).parent / PRESETS / f"{preset}.yaml"
-    sections = ruamel.yaml.YAML().load(read_text(file)) or {}
-    return {**sections.get("common", {}), **sections.get(Path(stage_file).stem, {})}
+    """The overrides of a preset for a stage file: its ``common`` section, then the stage's.
+
+    The stage is part of the file's name, as in ``my_enhance_mimic.yaml``.
+    """
+    file = Path(stage_file).parent / "presets" / f"{preset}.yaml"
+    sections = ruamel.yaml.YAML().load(read_text(file))
+    found = [name for name in sections if name in Path(stage_file).stem]
+    if not found:
+        stages = ", ".join(name for name in sections if name != "common")
+        raise RecipeError(
+            f"{stage_file}: its name says no stage ({stages}), so that {file} cannot tell its "
+            "values. Name it after its stage, such as my_enhance_mimic.yaml."
+        )
+    return {**sections.get("common", {}), **sections[found[0]]}
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -131,9 +135,8 @@ def parse_yaml(text: str, where: str) -> Any:
         return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: dates out of range
         problem = getattr(error, "problem", None) or error
-        raise RecipeError(
-            f"{where}: {text[:200]!r} is not YAML of plain values: {problem}."
-        ) from error
+        what = f"{text[:200]!r} is not YAML of plain values"
+        raise RecipeError(f"{where}: {what}: {problem}.") from error
 
 
 def document_of(stage_file: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from corpus.manifests import prepare
 from corpus.mini import synthesize_mini_corpus
 from errors import RecipeError
 from training import ranks, report
-from training.checks import check_stage, check_typed
+from training.checks import check_stage, check_typed, one_of
 from training.needs import reads_text
 from training.settings import as_yaml, build, read_settings
 from training.stopping import Stopped, Stopper
@@ -29,6 +29,15 @@ logger = logging.getLogger(__name__)
 
 MINI_CORPUS = "mini_corpus"  # made on first use, where no data folder is given
 PATIENCE = 10  # s; the data workers of a killed run hold its lock until they notice
+OPTIONAL = {  # keys that a stage may leave out
+    "remix": None,
+    "noisy_share": 0.0,
+    "clean_epochs": 0,
+    "augmentation": None,
+    "perceptual_reads": None,
+    "decoding": None,
+    "enhanced_folder": None,
+}
 HELP = """python train.py hparams/<stage>.yaml [--key=value ...]
 
 Stages: pretrain_perceptual, enhance_mimic, robust_asr. The keys of a stage stand in its YAML file,
@@ -48,7 +57,7 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
     if settings.preset == "mini" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # small networks: waiting threads cost more than they bring
     run_opts = ranks.start(settings.run_opts)
-    hparams = build(settings.file, settings.overrides)
+    hparams = {**OPTIONAL, **build(settings.file, settings.overrides)}
     check_typed(hparams, settings.typed)
     check_stage(hparams)
     with alone_in(hparams["output_folder"]) if if_main_process() else nullcontext():
@@ -58,7 +67,8 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
             "overrides": as_yaml(settings.overrides),
             "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
         }
-        hparams["preset"] = f"{settings.preset} ({as_words(settings.of_preset)})"
+        told = {k: v for k, v in settings.overrides.items() if k not in settings.typed}
+        hparams["preset"] = f"{settings.preset} ({as_words(told)})"
         hparams["checkpointer"] = hparams["checkpointer"]()
         report.quieten()
         yield hparams, run_opts, record
@@ -96,8 +106,7 @@ def prepare_data(hparams: dict[str, Any]) -> None:
         run_on_main(synthesize_mini_corpus, args=[MINI_CORPUS])
     folder = Path(hparams["train_annotation"]).parent
     keys = ("valid_speakers", "extra_lexicon", "max_seconds", "on_bad_utterance")
-    options = {key: hparams[key] for key in keys}
-    options["needs_text"] = reads_text(hparams)
+    options = {key: hparams[key] for key in keys} | {"needs_text": reads_text(hparams)}
     run_on_main(prepare, args=[hparams["data_folder"], folder], kwargs=options)
 
 
@@ -108,9 +117,10 @@ def load_parameters(hparams: dict[str, Any]) -> Tokens | None:
         tokens = hparams["recognizer"].install(hparams)
     if tokens is None and reads_text(hparams):
         folder = Path(hparams["output_folder"]) / "tokens"
-        of_stage = [hparams["targets"], folder, hparams["train_annotation"]]
-        run_on_main(build_tokens, args=[*of_stage, hparams["output_neurons"]])
-        tokens = build_tokens(*of_stage, hparams["output_neurons"])
+        outputs = hparams["output_neurons"]
+        of_stage = [hparams["targets"], folder, hparams["train_annotation"], outputs]
+        run_on_main(build_tokens, args=of_stage)
+        tokens = build_tokens(*of_stage)
     for name, source in hparams["loads"].items():
         source.load(name, hparams["modules"][name])
     return tokens
@@ -118,11 +128,8 @@ def load_parameters(hparams: dict[str, Any]) -> Tokens | None:
 
 def compile_in_place(brain: sb.Brain) -> None:
     """SpeechBrain's ``--compile``, but parameters keep their names."""
-    names = brain.compile_module_keys or (list(brain.modules) if brain.compile else [])
-    for name in names:
-        if name not in brain.modules:
-            known = ", ".join(brain.modules)
-            raise RecipeError(f"--compile_module_keys: {name!r} is not one of {known}.")
+    for name in brain.compile_module_keys or (brain.modules if brain.compile else ()):
+        one_of("--compile_module_keys", name, brain.modules)
         dynamic = brain.compile_using_dynamic_shape_tracing
         brain.modules[name].compile(mode=brain.compile_mode, dynamic=dynamic)
 
@@ -141,15 +148,14 @@ def exit_code(run: Callable[[list[str], Stopper], None], arguments: list[str]) -
     try:
         with stopper.installed():
             run(arguments, stopper)
-    except RecipeError as problem:
-        print(f"train.py: {problem}", file=sys.stderr)
-        return 2
+        return 0
     except OSError as problem:
         if problem.errno not in NO_ROOM:
             raise
-        print(f"train.py: {problem}. Make room; the same command goes on.", file=sys.stderr)
-        return 2
+        told, code = f"{problem}. Make room; the same command goes on.", 2
+    except RecipeError as problem:
+        told, code = problem, 2
     except Stopped as stop:
-        print(f"train.py: stopped by {stop}. The same command goes on from there.", file=sys.stderr)
-        return stop.exit_code
-    return 0
+        told, code = f"stopped by {stop}. The same command goes on from there.", stop.exit_code
+    print(f"train.py: {told}", file=sys.stderr)
+    return code

@@ -7,54 +7,43 @@ import torch
 from errors import RecipeError
 
 logger = logging.getLogger(__name__)
-SHOWN = 20  # utterances named
 
 
 class StepGuard:
     """Decides on each step of the optimizer, and puts buffers back where a step is left out.
 
     A loss of NaN has passed BatchNorm's running statistics before it is seen, and would stay in
-    them for ever.
-
-    Arguments
-    ---------
-    modules : torch.nn.ModuleDict
-        The networks.
-    patience : int
-        So many steps in a row may be left out; one more stops the run.
+    them for ever. ``patience``: so many steps in a row may be left out; one more stops the run.
     """
 
     def __init__(self, modules: torch.nn.ModuleDict, patience: int):
         self.modules, self.patience, self.in_a_row = modules, patience, 0
-        self._ids: list[str] = []
-        self._losses: list[torch.Tensor] = []
-        self._before: list[torch.Tensor] = []
+        self.ids, self.losses, self.before = [], [], []  # of the present step
 
     def begin(self, utterance_ids: list[str]) -> None:
         """Before each batch of a step: note its utterances, and the buffers before the first."""
-        if not self._ids:
-            self._before = [buffer.clone() for buffer in self.modules.buffers()]
-        self._ids += utterance_ids
+        if not self.ids:
+            self.before = [buffer.clone() for buffer in self.modules.buffers()]
+        self.ids += utterance_ids
 
     def see_loss(self, loss: torch.Tensor) -> None:
         """Note a batch's loss, which may not be finite where its gradient is."""
-        self._losses.append(loss.detach())
+        self.losses.append(loss.detach())
 
     def allows(self, gradient_norm: torch.Tensor, scaler: torch.amp.GradScaler) -> bool:
         """Whether the step may be made. RecipeError, with the utterances, at the patience's end.
 
         A step that fp16's ``scaler`` loses while it still looks for its scale does not count.
         """
-        ids, self._ids = self._ids, []
-        numbers = torch.stack([x.float() for x in (gradient_norm, *self._losses)])
-        self._losses = []
+        numbers = torch.stack([x.float() for x in (gradient_norm, *self.losses)])
+        ids, self.ids, self.losses = self.ids, [], []
         if numbers.isfinite().all():
             self.in_a_row = 0
             return True
-        for buffer, before in zip(self.modules.buffers(), self._before, strict=True):
+        for buffer, before in zip(self.modules.buffers(), self.before, strict=True):
             buffer.copy_(before)
         what = "gradient" if numbers[1:].isfinite().all() else "loss"
-        named = ", ".join(ids[:SHOWN]) + f" and {len(ids) - SHOWN} more" * (len(ids) > SHOWN)
+        named = ", ".join(ids[:20]) + f" and {len(ids) - 20} more" * (len(ids) > 20)
         logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named)
         self.in_a_row += not (scaler.is_enabled() and scaler.get_scale() > 1)
         if self.in_a_row > self.patience:
