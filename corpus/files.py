@@ -89,5 +89,12 @@ def _refuse(problem: OSError):
 def in_threads(
     function: Callable, items: list, title: str, threads: int | None = os.cpu_count()
 ) -> list:
-    """The results of a function for each item, computed in threads; after 5 s a bar is shown."""
-    return thread_map(function, items, max_workers=threads, desc=title, delay=5, disable=None)
+    """What a function returns for each item, or its RecipeError: a bad item costs only itself."""
+
+    def call(item):
+        try:
+            return function(item)
+        except RecipeError as problem:
+            return problem
+
+    return thread_map(call, items, max_workers=threads, desc=title, delay=5, disable=None)

@@ -4,8 +4,8 @@ import csv
 import io
 import os
 import re
+from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -19,15 +19,7 @@ LAYOUTS = (
     "the flac files); or one folder for each speaker, with sound and text files (.txt or .lab) of "
     "the same name side by side, or below wav*/SPEAKER and txt/SPEAKER."
 )
-
-
-@dataclass(frozen=True)
-class Speech:
-    """One clean recording: its file, its speaker (fit for file names), its words."""
-
-    path: Path
-    speaker: str
-    words: str
+Speech = namedtuple("Speech", "path speaker words")  # the speaker is fit for file names
 
 
 def find_speech(

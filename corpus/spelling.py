@@ -35,8 +35,8 @@ TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")
 def words_of(sentence: str) -> list[str]:
     """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> IT'S, FIVE, O'CLOCK.
 
-    Punctuation goes, apostrophes and hyphens inside words stay, accents are dropped, dotted
-    abbreviations become letters (``U.S.`` -> U, S), numbers are written out (``A9`` -> A, NINE).
+    Apostrophes and hyphens inside words stay, other punctuation and accents go. ``U.S.`` -> U, S;
+    ``A9`` -> A, NINE.
     """
     text = re.sub(r"\bN[oO]\. ?(?=\d)", "NUMBER ", _plain(sentence)).upper()
     text = re.sub(r"\b(?:[A-Z]\.){2,}", lambda found: found[0].replace(".", " "), text)
@@ -45,7 +45,11 @@ def words_of(sentence: str) -> list[str]:
     text = re.sub(r"\b(\d\d?):00\b", r"\1 O'CLOCK", text)
     text = RANKED.sub(_ranked, AMOUNT.sub(_amount, text))
     text = NUMBER.sub(_number, LETTER_DIGIT.sub(" ", text))
-    return [token for token in TOKEN.findall(text) if not _is_silent(token)]
+    return [
+        token
+        for token in TOKEN.findall(text)
+        if token in SPOKEN_PUNCTUATION or not unicodedata.category(token[0]).startswith("P")
+    ]
 
 
 def as_words(tokens: list[str]) -> str:
@@ -89,10 +93,8 @@ def _ranked(found):
     digits, ending = found.groups()
     if ending in ("ST", "ND", "RD", "TH"):
         return number_in_words(digits, to="ordinal")
-    words = number_in_words(digits)
-    if words.endswith("Y"):
-        return words[:-1] + "IES"
-    return words + ("ES" if words.endswith("X") else "S")
+    plural = number_in_words(digits) + "S"
+    return re.sub("XS$", "XES", re.sub("YS$", "IES", plural))
 
 
 def _number(found):
@@ -100,7 +102,3 @@ def _number(found):
     fraction = "".join(fractions)
     point = f" POINT {' '.join(map(number_in_words, fraction))}" if fraction else ""
     return f" {number_in_words(whole) if whole else ''}{point} "
-
-
-def _is_silent(token):
-    return unicodedata.category(token[0])[0] == "P" and token not in SPOKEN_PUNCTUATION

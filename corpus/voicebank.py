@@ -145,15 +145,10 @@ def resample_corpus(data_folder: Path) -> tuple[int, list[str]]:
         names = ", ".join(folders)
         raise RecipeError(f"{data_folder}: nothing to resample, no sound files in any of {names}.")
     work = [(path, target) for path, target in sounds.items() if not target.exists()]
-    problems = list(filter(None, in_threads(_resampled, work, "Resampling")))
+
+    def convert(paths):
+        write(paths[1], resample(*read(paths[0]), SAMPLE_RATE), SAMPLE_RATE)
+
+    done = in_threads(convert, work, "Resampling")
+    problems = [f"{path}: {wrong}" for (path, _), wrong in zip(work, done, strict=True) if wrong]
     return len(work) - len(problems), problems
-
-
-def _resampled(paths):
-    """Write the 16 kHz version of a file; what was wrong with it, or None."""
-    source, target = paths
-    try:
-        write(target, resample(*read(source), SAMPLE_RATE), SAMPLE_RATE)
-    except RecipeError as problem:
-        return f"{source}: {problem}"
-    return None

@@ -7,7 +7,7 @@ It lies in VoiceBank-DEMAND's layout at 16 kHz, log files included. 24 voices tr
 import json
 import tempfile
 import zlib
-from dataclasses import dataclass
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from corpus.espeak import engine, prepare_data
-from corpus.layout import TEST, TRAIN, Part, claim, write_logs, write_utterance
+from corpus.layout import TEST, TRAIN, claim, write_logs, write_utterance
 from corpus.levels import mix_at_snr
 from corpus.mini import noises
 from corpus.mini.sentences import sentence
-from corpus.mini.voices import Voice, speak, speakers
+from corpus.mini.voices import speak, speakers
 from errors import RecipeError
 
 VERSION = 2  # raise it whenever the same seed would give other bytes
@@ -29,18 +29,7 @@ SPLITS = {  # part, kinds of noise, SNRs in dB
     "test": (TEST, list(noises.TEST), (2.5, 7.5, 12.5, 17.5)),
 }
 JOBS = -1  # processes; -1: one a core
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One utterance to synthesize."""
-
-    name: str
-    part: Part
-    voice: Voice
-    text: str
-    kind: str  # of noise
-    snr: float  # dB
+Planned = namedtuple("Planned", "name part voice text kind snr")  # an utterance to synthesize
 
 
 def synthesize_mini_corpus(
