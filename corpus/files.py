@@ -86,9 +86,7 @@ def _refuse(problem: OSError):
     raise RecipeError(f"{problem.filename} cannot be read: {problem.strerror}. Check the path.")
 
 
-def in_threads(
-    function: Callable, items: list, title: str, threads: int | None = os.cpu_count()
-) -> list:
+def in_threads(function: Callable, items: list, title: str) -> list:
     """What a function returns for each item, or its RecipeError: a bad item costs only itself."""
 
     def call(item):
@@ -97,4 +95,4 @@ def in_threads(
         except RecipeError as problem:
             return problem
 
-    return thread_map(call, items, max_workers=threads, desc=title, delay=5, disable=None)
+    return thread_map(call, items, desc=title, delay=5, disable=None)  # delay: s without a bar

@@ -24,7 +24,6 @@ from errors import RecipeError, listed
 logger = logging.getLogger(__name__)
 
 VERSION = 2  # raise it when the same data should give other manifests
-THREADS = 16  # the disk is waited for, little is computed
 MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
 VALID_SPEAKERS = ("p226", "p287")  # of the 28: a man and a woman; any two would do
 
@@ -74,11 +73,10 @@ def prepare(
     there = {p.name: _hash(p.read_bytes()) for p in (*paths.values(), derived) if p.is_file()}
     try:
         known = json.loads(read_text(stamp))
-        ours = known["outputs"]  # hashes of what was written by the recipe, not by hand
-    except (RecipeError, ValueError, TypeError, KeyError):  # none yet, or damaged
-        known, ours = {}, {}
-    same = known.get("data_and_settings") == mark
-    if same and all(there.get(p.name) == ours.get(p.name, "") for p in paths.values()):
+    except (RecipeError, ValueError):  # none yet, or damaged
+        known = {}
+    ours = known.get("outputs", {})  # hashes of what was written by the recipe, not by hand
+    if known == {"data_and_settings": mark, "outputs": there}:
         return paths
 
     lexicon = Lexicon(extra_lexicon) if needs_text else None
@@ -89,9 +87,8 @@ def prepare(
     if skip:
         write_text(bad_list, "".join(f"{line}\n" for line in bad))
         if bad:
-            logger.warning(
-                "%d problem(s): their utterances are left out, see %s", len(bad), bad_list
-            )
+            note = "%d problem(s): their utterances are left out, see %s"
+            logger.warning(note, len(bad), bad_list)
     elif bad:
         faults.append(f"{data_folder}: {len(bad)} problem(s) with the files:\n{listed(bad)}")
         faults.append("To leave such utterances out: --on_bad_utterance=skip")
@@ -140,7 +137,7 @@ def _survey(data_folder, utterances, conditions, lexicon, valid_speakers, max_se
     manifests, bad, unknown = {"train": {}, "valid": {}, "test": {}}, [], {}
     check = partial(inspect, max_seconds=max_seconds, needs_text=lexicon is not None)
     for part, items in utterances.items():
-        inspected = in_threads(check, items, f"Checking {part}", THREADS)
+        inspected = in_threads(check, items, f"Checking {part}")
         for item, (seconds, tokens, problems) in zip(items, inspected, strict=True):
             phones = [lexicon.phones(token) for token in tokens]
             lacking = [t for t, known in zip(tokens, phones, strict=True) if not known]

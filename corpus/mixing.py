@@ -78,7 +78,7 @@ def mix_corpus(
         else:
             made.append(item)
     for part in MADE:
-        if not any(item.part == part for item in made):
+        if not any(item.part is part for item in made):
             raise RecipeError(f"Nothing could be mixed for {part.name}:\n{listed(problems)}")
     write_logs(data_folder, made)
     return {**split, "problems": problems}
