@@ -26,9 +26,10 @@ def opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name may be no text
             yield file
     except (soundfile.LibsndfileError, OSError, TypeError) as problem:  # TypeError: raw samples
+        reason = getattr(problem, "error_string", problem)
         raise RecipeError(
-            f"Cannot read {path} as sound: {getattr(problem, 'error_string', problem)} Accepted: "
-            f"what libsndfile reads ({', '.join(SUFFIXES)}). Convert the file or get it again."
+            f"{path} cannot be read as sound: {reason} Accepted: what libsndfile reads "
+            f"({', '.join(SUFFIXES)}). Convert the file or get it again."
         ) from problem
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -12,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from corpus.audio import is_cut_short
+from corpus.audio import is_cut_short, opened
 from corpus.files import in_threads, read_text, write_text
 from corpus.layout import AT_16K, SAMPLE_RATE, TEST, TRAIN, Utterance, find_utterances
 from corpus.pronunciations import OWN_LEXICON, Lexicon, unknown_words_message
@@ -184,7 +182,7 @@ def inspect(
     for kind in ("clean", "noisy"):
         try:
             frames.append(_frames(getattr(utterance, kind)))
-        except ValueError as problem:
+        except RecipeError as problem:
             problems.append(f"the {kind} file {problem}")
     seconds = max(frames, default=0) / SAMPLE_RATE
     if len(set(frames)) == 2:
@@ -203,26 +201,19 @@ def inspect(
 
 
 def _frames(path):
-    """Number of samples by the header; ValueError says what is wrong, NaN in the samples too."""
+    """The number of samples of a file at 16 kHz; RecipeError says what is wrong with it."""
     if path is None:
-        raise ValueError("is missing")
-    try:
-        info = soundfile.info(os.fsencode(path))
-        if is_cut_short(info):
-            raise ValueError("is cut short: its header announces more samples than it holds")
-        if info.frames == 0:
-            raise ValueError("holds no samples")
-        if info.samplerate != SAMPLE_RATE:
-            raise ValueError(f"has a sample rate of {info.samplerate} Hz, not {SAMPLE_RATE}")
-        if info.subtype in ("FLOAT", "DOUBLE"):
-            samples, _ = soundfile.read(os.fsencode(path))
-            if not np.isfinite(samples).all():
-                raise ValueError("holds samples that are not finite numbers")
-    except (soundfile.LibsndfileError, OSError) as problem:
-        raise ValueError(
-            "cannot be read as sound (empty, damaged, locked, or of another format)"
-        ) from problem
-    return info.frames
+        raise RecipeError("is missing")
+    with opened(path) as file:
+        if is_cut_short(file):
+            raise RecipeError("is cut short: its header announces more samples than it holds")
+        if file.frames == 0:
+            raise RecipeError("holds no samples")
+        if file.samplerate != SAMPLE_RATE:
+            raise RecipeError(f"has a sample rate of {file.samplerate} Hz, not {SAMPLE_RATE}")
+        if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(file.read()).all():
+            raise RecipeError("holds samples that are not finite numbers")
+        return file.frames
 
 
 def _check_split(utterances, valid_speakers):
