@@ -34,10 +34,7 @@ def opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
 
 
 def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarray, int]:
-    """A sound file -> (float32 [samples] within -1..1, rate in Hz); channels are averaged.
-
-    ``start`` and ``samples`` read a part. RecipeError for a missing or unreadable file.
-    """
+    """A sound file, or a part of it -> (float32 [samples], the mean of the channels; rate in Hz)."""
     with opened(path) as file:
         if file.seekable():  # GSM is not
             file.seek(start)

@@ -35,13 +35,11 @@ def _loader():
 
 
 def prepare_data(folder: str | Path, variants: dict[str, str]) -> Path:
-    """Lay out in ``folder`` espeak-ng's data and our own voice ``variants`` (name -> file text).
-
-    The engine takes voices of one data folder only, so links to the packaged files are made here.
-    """
+    """Lay out espeak-ng's data in a folder, with our own voice ``variants`` (name -> file text)."""
     data = Path(folder) / "espeak-ng-data"
     own = data / "voices" / "!v"
     own.mkdir(parents=True)
+    # The engine takes the voices of one folder only: the rest of the package is linked there.
     for entry in (package_folder() / data.name).iterdir():
         if entry.name != "voices":
             (data / entry.name).symlink_to(entry)

@@ -65,8 +65,7 @@ def find_files(
 ) -> list[Path]:
     """All files below a folder with one of the suffixes (lower case, with the dot), sorted.
 
-    Links are followed, each folder is visited once. Junk is left out, and so is the folder
-    ``leave_out``, such as an output folder inside the input.
+    Links are followed, each folder once. Junk and the folder ``leave_out`` are left out.
     """
     suffixes, found = tuple(suffixes), []
     seen = {os.path.realpath(leave_out)} if leave_out else set()

@@ -52,10 +52,7 @@ class Utterance:
 def find_utterances(
     data_folder: Path, parts: Iterable[Part], needs_text: bool
 ) -> dict[str, list[Utterance]]:
-    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty.
-
-    A text without sound is no utterance: the archives hold texts of more speakers than sound.
-    """
+    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty."""
     utterances, missing = {}, []
     for part in parts:
         clean, noisy = (_find(data_folder, name, SUFFIXES) for name in (part.clean, part.noisy))

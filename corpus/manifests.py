@@ -38,9 +38,8 @@ def prepare(
 ) -> dict[str, Path]:
     """Write ``train.json``, ``valid.json`` and ``test.json``; returns their paths by name.
 
-    All is checked, and one RecipeError says all that is wrong; with ``on_bad_utterance="skip"``
-    bad utterances are left out and listed in ``bad_utterances.txt``. Without ``needs_text``
-    entries have no words and phones. ``speakers``: 28 or 56 (default: what is there, 28 first).
+    One RecipeError says all that is wrong; with ``on_bad_utterance="skip"`` bad utterances are left
+    out and listed in ``bad_utterances.txt``. ``speakers``: 28 or 56 (default: what is there).
     While data and settings stay the same the manifests are used again.
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
@@ -118,10 +117,8 @@ def prepare(
 
 def names(speakers: Iterable | str | int | None) -> list[str]:
     """Names of speakers as a list: from None, a list, or text such as ``[p226, p287]``."""
-    if isinstance(speakers, str):
-        speakers = speakers.split()
-    elif not isinstance(speakers, Iterable):
-        speakers = [] if speakers is None else [speakers]
+    if not isinstance(speakers, Iterable) or isinstance(speakers, str):
+        speakers = str("" if speakers is None else speakers).split()
     parts = [part.strip("[]()'\" ") for part in ",".join(map(str, speakers)).split(",")]
     return [part for part in parts if part]
 

@@ -41,8 +41,7 @@ def mix_corpus(
 ) -> dict:
     """Write the corpus; returns the split and ``problems``, a line for each recording left out.
 
-    The same folders and settings give the same bytes. ``split.json`` records the split. An
-    interrupted run goes on with the same command; a folder made with other settings is refused.
+    The same folders and settings give the same bytes. An interrupted run goes on when repeated.
     """
     data_folder = Path(data_folder)
     for name in ("snrs_train", "snrs_test"):
@@ -117,10 +116,7 @@ def _plan(found, kinds, split, settings):
 
 
 def _stretch(files, samples, rng):
-    """At most ``samples`` at 16 kHz of one of the files, from a random place on.
-
-    Only that part is read. The digital silence is left out with which some collections pad.
-    """
+    """At most ``samples`` at 16 kHz from a random place of a file; only these are read."""
     for _ in range(DRAWS):
         path = files[rng.integers(len(files))]
         with opened(path) as file:
@@ -128,7 +124,7 @@ def _stretch(files, samples, rng):
         wanted = -(-samples * rate // SAMPLE_RATE)
         start = rng.integers(frames - wanted) if frames > wanted else 0
         stretch = resample(*read(path, start, min(wanted, frames)), SAMPLE_RATE)
-        stretch = np.trim_zeros(stretch)
+        stretch = np.trim_zeros(stretch)  # some collections pad with digital silence
         if stretch.any():
             return stretch
     raise RecipeError(f"only silence in {DRAWS} stretches of {path.parent}")

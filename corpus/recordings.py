@@ -28,7 +28,6 @@ def find_speech(
     """The speech of a folder in one of the LAYOUTS, sorted by path.
 
     ``without`` are patterns (``digits/*``, ``ls_*``) on the path in the folder or on the speaker.
-    RecipeError if nothing is found, or if a recording has no speaker or words.
     """
     if not folder.is_dir():
         raise RecipeError(f"--speech: no such folder {folder}")

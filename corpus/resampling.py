@@ -33,10 +33,7 @@ def _resampler(rate, new_rate):
 
 
 def resample(signal: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Float32 [samples] at ``rate`` Hz -> [ceil(samples * new_rate / rate)].
-
-    RecipeError for two rates that would need too large a table of filters.
-    """
+    """Float32 [samples] -> [ceil(samples * new_rate / rate)]; RecipeError for odd rates (Hz)."""
     if rate == new_rate or not len(signal):
         return signal
     return _resampler(rate, new_rate)(torch.from_numpy(signal)).numpy()

@@ -33,11 +33,7 @@ TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")
 
 
 def words_of(sentence: str) -> list[str]:
-    """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> IT'S, FIVE, O'CLOCK.
-
-    Apostrophes and hyphens inside words stay, other punctuation and accents go. ``U.S.`` -> U, S;
-    ``A9`` -> A, NINE.
-    """
+    """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> IT'S, FIVE, O'CLOCK."""
     text = re.sub(r"\bN[oO]\. ?(?=\d)", "NUMBER ", _plain(sentence)).upper()
     text = re.sub(r"\b(?:[A-Z]\.){2,}", lambda found: found[0].replace(".", " "), text)
     text = re.sub(r"(?<=\d)/(?=\d)", " \u2044 ", text)  # 1/2: a half, or the first of February?
@@ -58,11 +54,8 @@ def as_words(tokens: list[str]) -> str:
 
 
 def number_in_words(digits: str, to: str = "cardinal") -> str:
-    """``"21"`` -> ``"TWENTY ONE"``; ``to``: a kind of num2words, such as ordinal.
-
-    Four digits are read as a year; long and zero-led numbers digit by digit, as of telephones.
-    """
-    plain = digits.isdecimal()
+    """``"21"`` -> ``"TWENTY ONE"``; ``to``: a kind of num2words, such as ordinal."""
+    plain = digits.isdecimal()  # long and zero-led ones are read digit by digit, as of telephones
     if plain and to == "cardinal" and (len(digits) > 6 or digits[:-1].startswith("0")):
         return " ".join(number_in_words(digit) for digit in digits)
     number = int(digits.replace(",", ""))

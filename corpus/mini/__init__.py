@@ -1,7 +1,6 @@
-"""The mini corpus: parallel noisy and clean speech with transcripts, synthesized offline.
+"""The mini corpus: noisy and clean speech with words in VoiceBank's layout, synthesized offline.
 
-It lies in VoiceBank-DEMAND's layout at 16 kHz, log files included. 24 voices train, 2 validate
-(among the training files, as in VoiceBank), 4 others test, with noises of other kinds.
+24 voices train, 2 validate, 4 others test, with noises of other kinds.
 """
 
 import json
@@ -37,8 +36,7 @@ def synthesize_mini_corpus(
 ) -> Path:
     """Synthesize what the corpus in ``folder`` lacks, and return the folder.
 
-    The same seed and numbers of utterances give the same bytes. RecipeError if the folder holds
-    anything else.
+    The same seed and numbers of utterances give the same bytes. Other folders are refused.
     """
     folder = Path(folder)
     sizes = {"n_train": n_train, "n_valid": n_valid, "n_test": n_test}

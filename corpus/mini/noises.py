@@ -1,7 +1,7 @@
 """The noises of the mini corpus: seven synthesized kinds to train on, five others to test on.
 
-As in real places, most power lies in a rumble below the band of speech. Above it the spectrum falls
-gently, so that consonants are masked too. The babble of the test is not English.
+As in real places, most power lies in a rumble below the band of speech. The babble of the test is
+not English.
 """
 
 from dataclasses import dataclass

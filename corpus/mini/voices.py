@@ -1,7 +1,6 @@
 """The speakers of the mini corpus: espeak-ng voices of our own, drawn from each speaker's name.
 
-Pitch drift and breath are added here and not by espeak-ng, whose own carry over from one utterance
-to the next: the bytes of an utterance must not depend on what was spoken before it.
+Pitch drift and breath are added here: espeak-ng's own carry over to the next utterance.
 """
 
 import zlib
