@@ -34,7 +34,7 @@ def opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
 
 
 def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarray, int]:
-    """A sound file, or a part of it -> (float32 [samples], the mean of the channels; rate in Hz)."""
+    """A sound file, or a part -> (float32 [samples], the mean of the channels; rate in Hz)."""
     with opened(path) as file:
         if file.seekable():  # GSM is not
             file.seek(start)
