@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from corpus.espeak import engine, prepare_data
-from corpus.layout import TEST, TRAIN, claim, write_logs, write_utterance
+from corpus.layout import MADE, claim, write_logs, write_utterance
 from corpus.levels import mix_at_snr
 from corpus.mini import noises
 from corpus.mini.sentences import sentence
@@ -23,9 +23,9 @@ from errors import RecipeError
 
 VERSION = 2  # raise it whenever the same seed would give other bytes
 SPLITS = {  # part, kinds of noise, SNRs in dB
-    "train": (TRAIN[28], list(noises.TRAIN), (0, 5, 10, 15)),
-    "valid": (TRAIN[28], list(noises.TRAIN), (0, 5, 10, 15)),
-    "test": (TEST, list(noises.TEST), (2.5, 7.5, 12.5, 17.5)),
+    "train": (MADE[0], list(noises.TRAIN), (0, 5, 10, 15)),
+    "valid": (MADE[0], list(noises.TRAIN), (0, 5, 10, 15)),
+    "test": (MADE[1], list(noises.TEST), (2.5, 7.5, 12.5, 17.5)),
 }
 JOBS = -1  # processes; -1: one a core
 Planned = namedtuple("Planned", "name part voice text kind snr")  # an utterance to synthesize
@@ -46,8 +46,9 @@ def synthesize_mini_corpus(
     claim(folder / "started.json", json.dumps(settings, indent=2) + "\n")
     plan = [_planned(split, i, seed) for split in SPLITS for i in range(sizes[f"n_{split}"])]
     missing = [u for u in plan if not all(p.exists() for p in u.part.files(folder, u.name))]
-    if missing:
-        write_logs(folder, plan)
+    if not missing and all((folder / part.log).exists() for part in MADE):
+        return folder
+    write_logs(folder, plan)
     # In processes: espeak-ng is one global state, threads would mix speech.
     with tempfile.TemporaryDirectory(prefix="mini") as data:
         prepare_data(data, {v.name: v.variant for split in SPLITS for v in speakers(split)})
