@@ -48,35 +48,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(run, text):
+    def command(run):
         """A command with the option that all have; returns what adds others."""
-        added = commands.add_parser(run.__name__.strip("_"), help=text, description=text)
+        name, text = run.__name__.strip("_"), run.__doc__
+        added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
         added.add_argument("--data_folder", **FOLDER, help="the corpus")
         return added.add_argument
 
-    add = command(
-        _download, "download VoiceBank-DEMAND and bring it to 16 kHz (10 GB; may be repeated)"
-    )
+    add = command(_download)
     add("--base_url", default=BASE_URL, help="a mirror of the archives (default: %(default)s)")
     add("--speakers", **SET, default=28, help="training set (default: %(default)s)")
 
-    command(_resample, "make the _16k folders of a VoiceBank-DEMAND that was unpacked by hand")
+    command(_resample)
 
-    add = command(_mini, "synthesize the mini corpus, as training does without a data_folder")
+    add = command(_mini)
     add("--seed", type=int, default=1234, help="another seed, another corpus")
 
-    add = command(_mix, "mix clean speech and noises of your own to a corpus in VoiceBank's layout")
+    add = command(_mix)
     add("--speech", **FOLDER, help=LAYOUTS)
     add("--noise", **FOLDER, help="a sub-folder for each kind")
     for name, (kind, text) in MIX_OPTIONS.items():
-        text += " (default: %(default)s)"
-        add(f"--{name}", nargs="+", type=kind, default=getattr(MixSettings, name), help=text)
+        several = {"nargs": "+", "type": kind, "metavar": "NAME" if kind is str else "DB"}
+        several["default"] = getattr(MixSettings, name)
+        add(f"--{name}", **several, help=f"{text} (default: %(default)s)")
     add("--seed", type=int, default=MixSettings.seed, help="of all draws (default: %(default)s)")
 
-    add = command(_manifests, "check a corpus and write its manifests, as training does by itself")
+    add = command(_manifests)
     add("--save_folder", **FOLDER, help="of the manifests")
-    add("--valid_speakers", nargs="+", default=VALID_SPEAKERS, help="withheld, as p226,p287")
+    withheld = {"nargs": "+", "metavar": "NAME", "default": VALID_SPEAKERS}
+    add("--valid_speakers", **withheld, help="withheld, as p226,p287")
     add("--extra_lexicon", type=typed_path, metavar="FILE", help="lines WORD P H O N E S")
     add("--max_seconds", type=float, default=MAX_SECONDS, help="longest file (%(default)s)")
     add("--on_bad_utterance", choices=("error", "skip"), default="error", help="if a file is bad")
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _download(options):
+    """Download VoiceBank-DEMAND and bring it to 16 kHz (10 GB; may be repeated)."""
     folder = options.data_folder
     if not options.base_url.startswith(("http://", "https://")):
         raise RecipeError(f"--base_url {options.base_url}: accepted are http:// and https://")
@@ -96,21 +98,24 @@ def _download(options):
 
 
 def _resample(options):
+    """Make the _16k folders of a VoiceBank-DEMAND that was unpacked by hand."""
     count, problems = resample_corpus(options.data_folder)
     print(f"Resampled: {count} files in {options.data_folder}")
     return problems
 
 
 def _mini(options):
+    """Synthesize the mini corpus, as training does without a data_folder."""
     print(f"The mini corpus is in {synthesize_mini_corpus(options.data_folder, options.seed)}")
 
 
 def _mix(options):
-    given = {name: getattr(options, name) for name in MIX_OPTIONS}
-    given = {
-        name: tuple(value if "snrs" in name else names(value)) for name, value in given.items()
-    }
-    settings = MixSettings(**given, seed=options.seed)
+    """Mix clean speech and noises of your own to a corpus in VoiceBank's layout."""
+    given = {"seed": options.seed}
+    for name, (kind, _) in MIX_OPTIONS.items():
+        value = getattr(options, name)
+        given[name] = tuple(names(value) if kind is str else value)
+    settings = MixSettings(**given)
     split = mix_corpus(options.speech, options.noise, options.data_folder, settings)
     for name in ("test_speakers", "test_noises"):
         print(f"{name}: {', '.join(split[name])}")
@@ -120,6 +125,7 @@ def _mix(options):
 
 
 def _manifests(options):
+    """Check a corpus and write its manifests, as training does by itself."""
     arguments = {key: value for key, value in vars(options).items() if key != "run"}
     for name, path in prepare(**arguments).items():
         print(f"{name}: {len(json.loads(path.read_text(encoding='utf-8')))} utterances in {path}")

@@ -26,17 +26,15 @@ def opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
         with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name may be no text
             yield file
     except (soundfile.LibsndfileError, OSError, TypeError) as problem:  # TypeError: raw samples
+        reason = getattr(problem, "error_string", problem)
         raise RecipeError(
-            f"Cannot read {path} as sound: {getattr(problem, 'error_string', problem)} Accepted: "
-            f"what libsndfile reads ({', '.join(SUFFIXES)}). Convert the file or get it again."
+            f"{path} cannot be read as sound: {reason} Accepted: what libsndfile reads "
+            f"({', '.join(SUFFIXES)}). Convert the file or get it again."
         ) from problem
 
 
 def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarray, int]:
-    """A sound file -> (float32 [samples] within -1..1, rate in Hz); channels are averaged.
-
-    ``start`` and ``samples`` read a part. RecipeError for a missing or unreadable file.
-    """
+    """A sound file, or a part -> (float32 [samples], the mean of the channels; rate in Hz)."""
     with opened(path) as file:
         if file.seekable():  # GSM is not
             file.seek(start)

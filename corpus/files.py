@@ -65,8 +65,7 @@ def find_files(
 ) -> list[Path]:
     """All files below a folder with one of the suffixes (lower case, with the dot), sorted.
 
-    Links are followed, each folder is visited once. Junk is left out, and so is the folder
-    ``leave_out``, such as an output folder inside the input.
+    Links are followed, each folder once. Junk and the folder ``leave_out`` are left out.
     """
     suffixes, found = tuple(suffixes), []
     seen = {os.path.realpath(leave_out)} if leave_out else set()
@@ -86,8 +85,13 @@ def _refuse(problem: OSError):
     raise RecipeError(f"{problem.filename} cannot be read: {problem.strerror}. Check the path.")
 
 
-def in_threads(
-    function: Callable, items: list, title: str, threads: int | None = os.cpu_count()
-) -> list:
-    """The results of a function for each item, computed in threads; after 5 s a bar is shown."""
-    return thread_map(function, items, max_workers=threads, desc=title, delay=5, disable=None)
+def in_threads(function: Callable, items: list, title: str) -> list:
+    """What a function returns for each item, or its RecipeError: a bad item costs only itself."""
+
+    def call(item):
+        try:
+            return function(item)
+        except RecipeError as problem:
+            return problem
+
+    return thread_map(call, items, desc=title, delay=5, disable=None)  # delay: s without a bar

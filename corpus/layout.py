@@ -15,15 +15,12 @@ SAMPLE_RATE = 16000  # Hz, of all that is trained, enhanced and recognized
 AT_16K = "_16k"  # ends the names of folders with the 16 kHz versions of the archives' folders
 
 
-@dataclass(frozen=True)
 class Part:
     """One half of the corpus: its folders, and its log of utterance, noise, SNR (dB)."""
 
-    name: str
-    clean: str
-    noisy: str
-    text: str
-    log: str
+    def __init__(self, name: str, folder: str):
+        self.name, self.text, self.log = name, f"{folder}_txt", f"log_{folder}.txt"
+        self.clean, self.noisy = f"clean_{folder}_wav", f"noisy_{folder}_wav"
 
     def files(self, data_folder: Path, name: str) -> list[Path]:
         """Where the clean, the noisy and the text file of an utterance are written."""
@@ -32,12 +29,8 @@ class Part:
         return [data_folder / f / (name + s) for f, s in zip(folders, suffixes, strict=True)]
 
 
-def _part(name, part):
-    return Part(name, f"clean_{part}_wav", f"noisy_{part}_wav", f"{part}_txt", f"log_{part}.txt")
-
-
-TRAIN = {count: _part("train", f"trainset_{count}spk") for count in (28, 56)}  # by speakers
-TEST = _part("test", "testset")
+TRAIN = {count: Part("train", f"trainset_{count}spk") for count in (28, 56)}  # by speakers
+TEST = Part("test", "testset")
 MADE = (TRAIN[28], TEST)  # the parts of a corpus that the recipe makes
 
 
@@ -59,10 +52,7 @@ class Utterance:
 def find_utterances(
     data_folder: Path, parts: Iterable[Part], needs_text: bool
 ) -> dict[str, list[Utterance]]:
-    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty.
-
-    A text without sound is no utterance: the archives hold texts of more speakers than sound.
-    """
+    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty."""
     utterances, missing = {}, []
     for part in parts:
         clean, noisy = (_find(data_folder, name, SUFFIXES) for name in (part.clean, part.noisy))
@@ -121,5 +111,5 @@ def write_utterance(files: list[Path], clean: np.ndarray, noisy: np.ndarray, wor
 def write_logs(data_folder: Path, utterances: list) -> None:
     """Write the logs of utterances, which have ``part``, ``name``, ``kind`` (noise) and ``snr``."""
     for part in MADE:
-        lines = [f"{u.name} {u.kind} {u.snr:g}\n" for u in utterances if u.part == part]
+        lines = [f"{u.name} {u.kind} {u.snr:g}\n" for u in utterances if u.part is part]
         write_text(data_folder / part.log, "".join(lines))

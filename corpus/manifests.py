@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -12,9 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from corpus.audio import is_cut_short
+from corpus.audio import is_cut_short, opened
 from corpus.files import in_threads, read_text, write_text
 from corpus.layout import AT_16K, SAMPLE_RATE, TEST, TRAIN, Utterance, find_utterances
 from corpus.pronunciations import OWN_LEXICON, Lexicon, unknown_words_message
@@ -24,7 +22,6 @@ from errors import RecipeError, listed
 logger = logging.getLogger(__name__)
 
 VERSION = 2  # raise it when the same data should give other manifests
-THREADS = 16  # the disk is waited for, little is computed
 MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
 VALID_SPEAKERS = ("p226", "p287")  # of the 28: a man and a woman; any two would do
 
@@ -41,9 +38,8 @@ def prepare(
 ) -> dict[str, Path]:
     """Write ``train.json``, ``valid.json`` and ``test.json``; returns their paths by name.
 
-    All is checked, and one RecipeError says all that is wrong; with ``on_bad_utterance="skip"``
-    bad utterances are left out and listed in ``bad_utterances.txt``. Without ``needs_text``
-    entries have no words and phones. ``speakers``: 28 or 56 (default: what is there, 28 first).
+    One RecipeError says all that is wrong; with ``on_bad_utterance="skip"`` bad utterances are left
+    out and listed in ``bad_utterances.txt``. ``speakers``: 28 or 56 (default: what is there).
     While data and settings stay the same the manifests are used again.
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
@@ -74,11 +70,10 @@ def prepare(
     there = {p.name: _hash(p.read_bytes()) for p in (*paths.values(), derived) if p.is_file()}
     try:
         known = json.loads(read_text(stamp))
-        ours = known["outputs"]  # hashes of what was written by the recipe, not by hand
-    except (RecipeError, ValueError, TypeError, KeyError):  # none yet, or damaged
-        known, ours = {}, {}
-    same = known.get("data_and_settings") == mark
-    if same and all(there.get(p.name) == ours.get(p.name, "") for p in paths.values()):
+    except (RecipeError, ValueError):  # none yet, or damaged
+        known = {}
+    ours = known.get("outputs", {})  # hashes of what was written by the recipe, not by hand
+    if known == {"data_and_settings": mark, "outputs": there}:
         return paths
 
     lexicon = Lexicon(extra_lexicon) if needs_text else None
@@ -89,9 +84,8 @@ def prepare(
     if skip:
         write_text(bad_list, "".join(f"{line}\n" for line in bad))
         if bad:
-            logger.warning(
-                "%d problem(s): their utterances are left out, see %s", len(bad), bad_list
-            )
+            note = "%d problem(s): their utterances are left out, see %s"
+            logger.warning(note, len(bad), bad_list)
     elif bad:
         faults.append(f"{data_folder}: {len(bad)} problem(s) with the files:\n{listed(bad)}")
         faults.append("To leave such utterances out: --on_bad_utterance=skip")
@@ -123,10 +117,8 @@ def prepare(
 
 def names(speakers: Iterable | str | int | None) -> list[str]:
     """Names of speakers as a list: from None, a list, or text such as ``[p226, p287]``."""
-    if isinstance(speakers, str):
-        speakers = speakers.split()
-    elif not isinstance(speakers, Iterable):
-        speakers = [] if speakers is None else [speakers]
+    if not isinstance(speakers, Iterable) or isinstance(speakers, str):
+        speakers = str("" if speakers is None else speakers).split()
     parts = [part.strip("[]()'\" ") for part in ",".join(map(str, speakers)).split(",")]
     return [part for part in parts if part]
 
@@ -140,7 +132,7 @@ def _survey(data_folder, utterances, conditions, lexicon, valid_speakers, max_se
     manifests, bad, unknown = {"train": {}, "valid": {}, "test": {}}, [], {}
     check = partial(inspect, max_seconds=max_seconds, needs_text=lexicon is not None)
     for part, items in utterances.items():
-        inspected = in_threads(check, items, f"Checking {part}", THREADS)
+        inspected = in_threads(check, items, f"Checking {part}")
         for item, (seconds, tokens, problems) in zip(items, inspected, strict=True):
             phones = [lexicon.phones(token) for token in tokens]
             lacking = [t for t, known in zip(tokens, phones, strict=True) if not known]
@@ -187,7 +179,7 @@ def inspect(
     for kind in ("clean", "noisy"):
         try:
             frames.append(_frames(getattr(utterance, kind)))
-        except ValueError as problem:
+        except RecipeError as problem:
             problems.append(f"the {kind} file {problem}")
     seconds = max(frames, default=0) / SAMPLE_RATE
     if len(set(frames)) == 2:
@@ -206,26 +198,19 @@ def inspect(
 
 
 def _frames(path):
-    """Number of samples by the header; ValueError says what is wrong, NaN in the samples too."""
+    """The number of samples of a file at 16 kHz; RecipeError says what is wrong with it."""
     if path is None:
-        raise ValueError("is missing")
-    try:
-        info = soundfile.info(os.fsencode(path))
-        if is_cut_short(info):
-            raise ValueError("is cut short: its header announces more samples than it holds")
-        if info.frames == 0:
-            raise ValueError("holds no samples")
-        if info.samplerate != SAMPLE_RATE:
-            raise ValueError(f"has a sample rate of {info.samplerate} Hz, not {SAMPLE_RATE}")
-        if info.subtype in ("FLOAT", "DOUBLE"):
-            samples, _ = soundfile.read(os.fsencode(path))
-            if not np.isfinite(samples).all():
-                raise ValueError("holds samples that are not finite numbers")
-    except (soundfile.LibsndfileError, OSError) as problem:
-        raise ValueError(
-            "cannot be read as sound (empty, damaged, locked, or of another format)"
-        ) from problem
-    return info.frames
+        raise RecipeError("is missing")
+    with opened(path) as file:
+        if is_cut_short(file):
+            raise RecipeError("is cut short: its header announces more samples than it holds")
+        if file.frames == 0:
+            raise RecipeError("holds no samples")
+        if file.samplerate != SAMPLE_RATE:
+            raise RecipeError(f"has a sample rate of {file.samplerate} Hz, not {SAMPLE_RATE}")
+        if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(file.read()).all():
+            raise RecipeError("holds samples that are not finite numbers")
+        return file.frames
 
 
 def _check_split(utterances, valid_speakers):

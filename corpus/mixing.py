@@ -4,7 +4,7 @@ import json
 import random
 import re
 import zlib
-from collections import Counter
+from collections import Counter, namedtuple
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,14 +12,15 @@ import numpy as np
 
 from corpus.audio import opened, read
 from corpus.files import in_threads
-from corpus.layout import MADE, SAMPLE_RATE, Part, claim, write_logs, write_utterance
+from corpus.layout import MADE, SAMPLE_RATE, claim, write_logs, write_utterance
 from corpus.levels import mix_at_snr
-from corpus.recordings import Speech, find_noises, find_speech, safe_name
+from corpus.recordings import find_noises, find_speech, safe_name
 from corpus.resampling import resample
 from errors import RecipeError, listed
 
 DRAWS = 50  # stretches of a noise to try for one that is not silent
 VERSION = 2  # raise it when the same settings would give other bytes
+Planned = namedtuple("Planned", "name part speech kind snr")  # a mixture to make
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,12 @@ class MixSettings:
     without: tuple = ()
 
 
-@dataclass(frozen=True)
-class Planned:
-    """One mixture to make: where it goes, the recording, and the kind and SNR of its noise."""
-
-    name: str
-    part: Part
-    speech: Speech
-    kind: str
-    snr: float  # dB
-
-
 def mix_corpus(
     speech: str | Path, noise: str | Path, data_folder: str | Path, settings=MixSettings()
 ) -> dict:
     """Write the corpus; returns the split and ``problems``, a line for each recording left out.
 
-    The same folders and settings give the same bytes. ``split.json`` records the split. An
-    interrupted run goes on with the same command; a folder made with other settings is refused.
+    The same folders and settings give the same bytes. An interrupted run goes on when repeated.
     """
     data_folder = Path(data_folder)
     for name in ("snrs_train", "snrs_test"):
@@ -74,24 +63,21 @@ def mix_corpus(
     claim(data_folder / "split.json", json.dumps(record, indent=1) + "\n")
 
     def mix(item):
-        """Write the files of an utterance; what was wrong, or None."""
         rng = np.random.default_rng([settings.seed, zlib.crc32(item.name.encode())])
-        try:
-            signal = resample(*read(item.speech.path), SAMPLE_RATE)
-            stretch = _stretch(kinds[item.kind], len(signal), rng)
-            noisy, clean = mix_at_snr(signal, stretch, item.snr)
-        except RecipeError as problem:
-            return f"{item.speech.path} with noise {item.kind}: {problem}"
+        signal = resample(*read(item.speech.path), SAMPLE_RATE)
+        stretch = _stretch(kinds[item.kind], len(signal), rng)
+        noisy, clean = mix_at_snr(signal, stretch, item.snr)
         files = item.part.files(data_folder, item.name)
         write_utterance(files, clean, noisy, item.speech.words)
-        return None
 
-    plan = _plan(found, sorted(kinds), split, settings)
-    mixed = in_threads(mix, plan, "Mixing")
-    problems += filter(None, mixed)
-    made = [item for item, problem in zip(plan, mixed, strict=True) if not problem]
+    plan, made = _plan(found, sorted(kinds), split, settings), []
+    for item, problem in zip(plan, in_threads(mix, plan, "Mixing"), strict=True):
+        if problem:
+            problems.append(f"{item.speech.path} with noise {item.kind}: {problem}")
+        else:
+            made.append(item)
     for part in MADE:
-        if not any(item.part == part for item in made):
+        if not any(item.part is part for item in made):
             raise RecipeError(f"Nothing could be mixed for {part.name}:\n{listed(problems)}")
     write_logs(data_folder, made)
     return {**split, "problems": problems}
@@ -130,10 +116,7 @@ def _plan(found, kinds, split, settings):
 
 
 def _stretch(files, samples, rng):
-    """At most ``samples`` at 16 kHz of one of the files, from a random place on.
-
-    Only that part is read. The digital silence is left out with which some collections pad.
-    """
+    """At most ``samples`` at 16 kHz from a random place of a file; only these are read."""
     for _ in range(DRAWS):
         path = files[rng.integers(len(files))]
         with opened(path) as file:
@@ -141,7 +124,7 @@ def _stretch(files, samples, rng):
         wanted = -(-samples * rate // SAMPLE_RATE)
         start = rng.integers(frames - wanted) if frames > wanted else 0
         stretch = resample(*read(path, start, min(wanted, frames)), SAMPLE_RATE)
-        stretch = np.trim_zeros(stretch)
+        stretch = np.trim_zeros(stretch)  # some collections pad with digital silence
         if stretch.any():
             return stretch
     raise RecipeError(f"only silence in {DRAWS} stretches of {path.parent}")

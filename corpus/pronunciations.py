@@ -60,20 +60,16 @@ def engine_phones(word: str) -> list[str] | None:
 
 
 class Lexicon:
-    """The pronunciations at hand: ``phones("HELLO")`` is a list of phones.
-
-    ``extra_lexicon``: file of lines ``WORD P H O N E S``, whose entries win over all others.
-    ``derived``: word -> phones of what no list held so far, to be checked by the user.
-    """
+    """The pronunciations at hand, those of the file ``extra_lexicon`` first."""
 
     def __init__(self, extra_lexicon: str | Path | None = None):
         self.entries = dictionary() | read_lexicon(OWN_LEXICON)
         if extra_lexicon:
             self.entries |= read_lexicon(extra_lexicon)
-        self.derived = {}
+        self.derived = {}  # word -> phones of what no list held so far
 
     def phones(self, word: str) -> list[str] | None:
-        """The phones of an upper-case word; None if it has letters or signs beyond A to Z."""
+        """The phones of an upper-case word such as HELLO; None if it is not in A to Z."""
         for known in (self.entries.get(word), self.derived.get(word), self.entries.get(f"'{word}")):
             if known:
                 return known

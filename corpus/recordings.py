@@ -4,8 +4,8 @@ import csv
 import io
 import os
 import re
+from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -19,15 +19,7 @@ LAYOUTS = (
     "the flac files); or one folder for each speaker, with sound and text files (.txt or .lab) of "
     "the same name side by side, or below wav*/SPEAKER and txt/SPEAKER."
 )
-
-
-@dataclass(frozen=True)
-class Speech:
-    """One clean recording: its file, its speaker (fit for file names), its words."""
-
-    path: Path
-    speaker: str
-    words: str
+Speech = namedtuple("Speech", "path speaker words")  # the speaker is fit for file names
 
 
 def find_speech(
@@ -36,7 +28,6 @@ def find_speech(
     """The speech of a folder in one of the LAYOUTS, sorted by path.
 
     ``without`` are patterns (``digits/*``, ``ls_*``) on the path in the folder or on the speaker.
-    RecipeError if nothing is found, or if a recording has no speaker or words.
     """
     if not folder.is_dir():
         raise RecipeError(f"--speech: no such folder {folder}")

@@ -54,8 +54,8 @@ def download(
 def fetch(url: str, target: Path, attempts: int = 6, pause: float = 1.0) -> Path:
     """Download ``url`` to ``target`` unless it is there, and go on where an attempt stopped.
 
-    Bytes gather in ``<target>.part``. After a failure it waits ``pause`` s, then twice as long
-    each time; an attempt that brought bytes starts the count again.
+    It waits ``pause`` s after a failure, then twice as long each time. An attempt that brought
+    bytes starts the count again.
     """
     part = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,11 +86,12 @@ def _receive(response: HTTPResponse, part: Path, start: int) -> None:
     start = start if response.status == 206 else 0  # else the server sends the whole file
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
-    bar = tqdm(initial=start, total=total, unit="B", unit_scale=True, desc=part.stem, disable=None)
-    with open(part, "ab" if start else "wb") as file, bar:
-        while chunk := response.read(CHUNK):
-            file.write(chunk)
-            bar.update(len(chunk))
+    bar = {"initial": start, "total": total, "desc": part.stem, "disable": None}
+    with (
+        open(part, "ab" if start else "wb") as file,
+        tqdm.wrapattr(response, "read", **bar) as source,
+    ):
+        shutil.copyfileobj(source, file, CHUNK)
     if total not in (None, _size(part)):
         raise ConnectionError(f"{_size(part)} of {total} bytes came")
 
@@ -100,10 +101,7 @@ def _size(path):
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack ``NAME.zip`` into ``folder/NAME``; a leading ``NAME`` in it is not doubled.
-
-    Each file appears whole or not at all. A damaged archive is deleted and named.
-    """
+    """Unpack ``NAME.zip`` into ``folder/NAME``, each file whole; a damaged archive is deleted."""
     files, target = {}, folder / archive.stem
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -130,10 +128,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def resample_corpus(data_folder: Path) -> tuple[int, list[str]]:
-    """Make the missing files of the 16 kHz folders.
-
-    Returns how many were written, and a line for each that could not be.
-    """
+    """Make the missing 16 kHz files; returns their number, and a line for each that is bad."""
     folders = [name for part in (*TRAIN.values(), TEST) for name in (part.clean, part.noisy)]
     there = [data_folder / name for name in folders if (data_folder / name).is_dir()]
     sounds = {
@@ -145,15 +140,10 @@ def resample_corpus(data_folder: Path) -> tuple[int, list[str]]:
         names = ", ".join(folders)
         raise RecipeError(f"{data_folder}: nothing to resample, no sound files in any of {names}.")
     work = [(path, target) for path, target in sounds.items() if not target.exists()]
-    problems = list(filter(None, in_threads(_resampled, work, "Resampling")))
+
+    def convert(paths):
+        write(paths[1], resample(*read(paths[0]), SAMPLE_RATE), SAMPLE_RATE)
+
+    done = in_threads(convert, work, "Resampling")
+    problems = [f"{path}: {wrong}" for (path, _), wrong in zip(work, done, strict=True) if wrong]
     return len(work) - len(problems), problems
-
-
-def _resampled(paths):
-    """Write the 16 kHz version of a file; what was wrong with it, or None."""
-    source, target = paths
-    try:
-        write(target, resample(*read(source), SAMPLE_RATE), SAMPLE_RATE)
-    except RecipeError as problem:
-        return f"{source}: {problem}"
-    return None

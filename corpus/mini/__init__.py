@@ -1,13 +1,12 @@
-"""The mini corpus: parallel noisy and clean speech with transcripts, synthesized offline.
+"""The mini corpus: noisy and clean speech with words in VoiceBank's layout, synthesized offline.
 
-It lies in VoiceBank-DEMAND's layout at 16 kHz, log files included. 24 voices train, 2 validate
-(among the training files, as in VoiceBank), 4 others test, with noises of other kinds.
+24 voices train, 2 validate, 4 others test, with noises of other kinds.
 """
 
 import json
 import tempfile
 import zlib
-from dataclasses import dataclass
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +14,21 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from corpus.espeak import engine, prepare_data
-from corpus.layout import TEST, TRAIN, Part, claim, write_logs, write_utterance
+from corpus.layout import MADE, claim, write_logs, write_utterance
 from corpus.levels import mix_at_snr
 from corpus.mini import noises
 from corpus.mini.sentences import sentence
-from corpus.mini.voices import Voice, speak, speakers
+from corpus.mini.voices import speak, speakers
 from errors import RecipeError
 
 VERSION = 2  # raise it whenever the same seed would give other bytes
 SPLITS = {  # part, kinds of noise, SNRs in dB
-    "train": (TRAIN[28], list(noises.TRAIN), (0, 5, 10, 15)),
-    "valid": (TRAIN[28], list(noises.TRAIN), (0, 5, 10, 15)),
-    "test": (TEST, list(noises.TEST), (2.5, 7.5, 12.5, 17.5)),
+    "train": (MADE[0], list(noises.TRAIN), (0, 5, 10, 15)),
+    "valid": (MADE[0], list(noises.TRAIN), (0, 5, 10, 15)),
+    "test": (MADE[1], list(noises.TEST), (2.5, 7.5, 12.5, 17.5)),
 }
 JOBS = -1  # processes; -1: one a core
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One utterance to synthesize."""
-
-    name: str
-    part: Part
-    voice: Voice
-    text: str
-    kind: str  # of noise
-    snr: float  # dB
+Planned = namedtuple("Planned", "name part voice text kind snr")  # an utterance to synthesize
 
 
 def synthesize_mini_corpus(
@@ -48,8 +36,7 @@ def synthesize_mini_corpus(
 ) -> Path:
     """Synthesize what the corpus in ``folder`` lacks, and return the folder.
 
-    The same seed and numbers of utterances give the same bytes. RecipeError if the folder holds
-    anything else.
+    The same seed and numbers of utterances give the same bytes. Other folders are refused.
     """
     folder = Path(folder)
     sizes = {"n_train": n_train, "n_valid": n_valid, "n_test": n_test}
@@ -59,8 +46,9 @@ def synthesize_mini_corpus(
     claim(folder / "started.json", json.dumps(settings, indent=2) + "\n")
     plan = [_planned(split, i, seed) for split in SPLITS for i in range(sizes[f"n_{split}"])]
     missing = [u for u in plan if not all(p.exists() for p in u.part.files(folder, u.name))]
-    if missing:
-        write_logs(folder, plan)
+    if not missing and all((folder / part.log).exists() for part in MADE):
+        return folder
+    write_logs(folder, plan)
     # In processes: espeak-ng is one global state, threads would mix speech.
     with tempfile.TemporaryDirectory(prefix="mini") as data:
         prepare_data(data, {v.name: v.variant for split in SPLITS for v in speakers(split)})
