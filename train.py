@@ -16,6 +16,7 @@ from errors import RecipeError
 from models.enhancer import enhance_alone, resynthesize
 from scoring.scores import Scores
 from training import ranks, report, setup
+from training.augmentation import remix
 from training.cache import Cache
 from training.checkpoints import is_whole_epoch, load_mean
 from training.data import BadUtterances, make_loaders
@@ -25,7 +26,6 @@ from training.handover import hand_over
 from training.muon import grouped
 from training.needs import learning, needs_of
 from training.objectives import total_loss
-from training.remix import remix
 from training.run_state import RunState, seed_generators
 from training.step_guard import StepGuard
 

@@ -101,12 +101,14 @@ def check_epochs(hparams: dict[str, Any]) -> None:
 
 
 def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
-    """What is typed counts: a weight that a ratio overrules is refused."""
-    for key in ("mimic_weight", "pesq_weight"):
-        if typed.get(key) not in (None, 0, 1) and hparams.get("mimic_ratio"):
+    """What is typed counts: a weight that a gradient ratio overrules is refused."""
+    for name, loss in hparams["losses"].items():
+        key = f"{name.removesuffix('_loss')}_weight"
+        if loss.gradient_ratio and typed.get(key) not in (None, 0, 1):
+            other = ", or --mimic_ratio=null too" if name == "mimic" else ""
             raise RecipeError(
-                f"--mimic_weight={typed['mimic_weight']} has no effect while mimic_ratio is "
-                f"{hparams['mimic_ratio']}. Give --mimic_ratio=null too, or turn mimic_ratio."
+                f"--{key}={typed[key]} has no effect: this loss's gradient is {loss.gradient_ratio} "
+                f"times as long as that of {loss.balance_against}. Give --{key}=1{other}."
             )
 
 

@@ -38,12 +38,10 @@ def recognizer_from(path: str | None) -> "OwnRecognizer | SpeechBrainRecognizer 
     """What a path or a repository on the hub (owner/name) holds; RecipeError for anything else."""
     if path is None:
         return None
-    alone = str(path).endswith(".ckpt")
-    if is_hub_name(path):
-        return OwnRecognizer(path) if alone else SpeechBrainRecognizer(path)
-    if Path(path).is_file() if alone else (Path(path) / "encoder.ckpt").is_file():
+    place, alone, on_hub = Path(path), str(path).endswith(".ckpt"), is_hub_name(path)
+    if alone and (on_hub or place.is_file()) or (place / "encoder.ckpt").is_file():
         return OwnRecognizer(path)
-    if (Path(path) / "asr.ckpt").is_file():
+    if on_hub or (place / "asr.ckpt").is_file():
         return SpeechBrainRecognizer(path)
     raise RecipeError(
         f"{KEY}: {path} is neither the folder of a stage 3 run (with encoder.ckpt) or of a "

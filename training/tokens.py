@@ -22,8 +22,6 @@ def build_tokens(
 
     RecipeError where the outputs cannot hold them.
     """
-    if kind not in KINDS:
-        raise RecipeError(f"targets: {kind!r} is not one of {', '.join(KINDS)}.")
     file = tokens_file(kind, folder)
     if not file.is_file():
         field = "phones" if kind == "phones" else "words"
@@ -35,14 +33,14 @@ def build_tokens(
                 learned_symbols({s for text in texts for s in split(kind, text)}).save(aside)
     if kind == "pieces":
         tokens = PieceTokens(sentencepiece.SentencePieceProcessor(model_file=str(file)))
-        fits, accepted = len(tokens) == output_neurons, f"{len(tokens)}"
     else:
         tokens = SymbolTokens(kind, file)
-        fits, accepted = len(tokens) <= output_neurons, f"{len(tokens)} or more"
-    if not fits:
+    spare = output_neurons - len(tokens)
+    if spare < 0 or spare and kind == "pieces":
         raise RecipeError(
             f"output_neurons: {output_neurons} outputs, but {file} has {len(tokens)} {kind}, "
-            f"specials among them. Give --output_neurons={accepted}."
+            f"specials among them. Give --output_neurons={len(tokens)}"
+            + (", or more." if kind != "pieces" else ".")
         )
     return tokens
 
