@@ -107,7 +107,7 @@ def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
         if loss.gradient_ratio and typed.get(key) not in (None, 0, 1):
             other = ", or --mimic_ratio=null too" if name == "mimic" else ""
             raise RecipeError(
-                f"--{key}={typed[key]} has no effect: this loss's gradient is {loss.gradient_ratio} "
+                f"--{key}={typed[key]} has no effect: its gradient is {loss.gradient_ratio} "
                 f"times as long as that of {loss.balance_against}. Give --{key}=1{other}."
             )
 

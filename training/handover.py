@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import pickle
 import re
 from pathlib import Path
@@ -95,22 +94,18 @@ def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise RecipeError(
-            f"{name}: {path} is not a readable file of parameters: {error}"
-        ) from error
+        told = f"{name}: {path} is not a readable file of parameters: {error}"
+        raise RecipeError(told) from error
 
 
 def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:
     """Write the parameters and sizes of each module to ``<folder>/<name>.ckpt`` and ``.json``."""
     for name, module in modules.items():
-        module = inner(module)
-        state = {key: value.cpu() for key, value in module.state_dict().items()}
+        state = {key: value.cpu() for key, value in inner(module).state_dict().items()}
         if state:
             data = io.BytesIO()  # torch's own writer does not say that a disk is full
             torch.save(state, data)
             path = Path(folder) / f"{name}.ckpt"
-            with whole(path) as aside, open(aside, "wb") as stream:
-                stream.write(data.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            write_sizes(module, path)
+            with whole(path) as aside:
+                aside.write_bytes(data.getbuffer())
+            write_sizes(inner(module), path)
