@@ -11,7 +11,6 @@ from pathlib import Path
 
 import ruamel.yaml
 import sentencepiece
-import torch
 from speechbrain.lobes.models.RNNLM import RNNLM
 from speechbrain.processing.features import InputNormalization
 
