@@ -24,9 +24,8 @@ PRIVATE = 0xE000  # tokens as characters of a private area: the CTC beam searche
 
 
 class Decoding:
-    """A search by its name, with its settings.
+    """A search by its name; ``beam`` holds settings of the beam searches, others than in ``BEAM``.
 
-    ``beam`` holds settings of the beam searches, those in ``BEAM``; missing ones are as there.
     ``lm`` is an RNN language model on the same tokens, for ``lm_weight``.
     """
 
