@@ -18,6 +18,7 @@ from inference.export import export_model
 from models.enhancer import enhance_alone, resynthesize
 from scoring.scores import Scores
 from training import ranks, report, setup
+from training.augmentation import remix
 from training.cache import Cache
 from training.checkpoints import is_whole_epoch
 from training.data import BadUtterances, make_loaders
@@ -27,7 +28,6 @@ from training.handover import hand_over
 from training.muon import grouped
 from training.needs import needs_of, reached_by_losses
 from training.objectives import total_loss
-from training.remix import remix
 from training.run_state import RunState, seed_generators
 from training.step_guard import StepGuard
 

@@ -36,10 +36,11 @@ def test_a_write_that_fails_leaves_the_old_parameters(tmp_path, monkeypatch):
     hand_over({"net": module}, tmp_path)
     before = (tmp_path / "net.ckpt").read_bytes()
 
-    def full(descriptor):
+    def full(path, data):
+        open(path, "wb").close()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         hand_over({"net": torch.nn.Linear(2, 2)}, tmp_path)
     assert (tmp_path / "net.ckpt").read_bytes() == before and len(list(tmp_path.iterdir())) == 1

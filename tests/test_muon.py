@@ -8,23 +8,23 @@ import torch
 from training.muon import Muon, grouped, orthogonalised
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 72), (2, 72, 8), (1, 5, 1)])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 72), (72, 8), (5, 1)])
 def test_singular_values_come_near_one(shape):
-    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 1e-4
-    values = torch.linalg.svdvals(orthogonalised(matrices))
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 1e-4
+    values = torch.linalg.svdvals(orthogonalised(matrix))
     # the smallest of a square random matrix may be too small for five iterations
     assert values.max() < 1.25 and values.median() > 0.65
 
 
 def test_directions_are_those_of_the_gradient():
-    matrix = torch.randn(1, 6, 20, generator=torch.Generator().manual_seed(1))
+    matrix = torch.randn(6, 20, generator=torch.Generator().manual_seed(1))
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     found = left.mT @ orthogonalised(matrix) @ right.mT
-    assert torch.allclose(found, torch.diag_embed(found.diagonal(dim1=1, dim2=2)), atol=1e-4)
+    assert torch.allclose(found, torch.diag_embed(found.diagonal()), atol=1e-4)
 
 
 def test_no_gradient_is_no_step_and_no_nan():
-    assert torch.equal(orthogonalised(torch.zeros(2, 4, 4)), torch.zeros(2, 4, 4))
+    assert torch.equal(orthogonalised(torch.zeros(4, 4)), torch.zeros(4, 4))
 
 
 def network():
@@ -83,10 +83,8 @@ def test_without_its_modules_it_is_adamw():
     )
     steps(net, optimizer, 3)
     steps(twin, adamw, 3)
-    assert all(
-        torch.equal(one, other)
-        for one, other in zip(net.parameters(), twin.parameters(), strict=True)
-    )
+    pairs = zip(net.parameters(), twin.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
     torch.optim.AdamW(twin.parameters()).load_state_dict(optimizer.state_dict())
 
 

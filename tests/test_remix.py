@@ -2,7 +2,7 @@
 
 import torch
 
-from training.remix import remix
+from training.augmentation import remix
 
 
 def batch():

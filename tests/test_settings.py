@@ -145,7 +145,8 @@ MISTAKES = [
     ("pretrain_perceptual", ["--device=cuda:77"], "Accepted here: cpu"),
     ("pretrain_perceptual", ["--train_annotation=gone.json", "--skip_prep=True"], "gone.json"),
     ("pretrain_perceptual", ["--decoding_by=attention_greedy"], "Give seq_weight a number"),
-    ("enhance_mimic", ["--mimic_weight=0.5"], "has no effect"),
+    ("enhance_mimic", ["--mimic_weight=0.5"], "Give --mimic_weight=1, or --mimic_ratio=null"),
+    ("enhance_mimic", ["--pesq_weight=5"], "no effect"),
     ("enhance_mimic", ["--muon_models=[enhancer]"], "muon_models: 'enhancer' is not one of"),
     (
         "enhance_mimic",

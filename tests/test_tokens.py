@@ -59,8 +59,6 @@ def test_phones_of_any_inventory_and_too_few_outputs(tmp_path, manifest):
     assert list(tokens.encode("AE K")) == [3, 6] and tokens.decode([3, 6]) == "AE K"
     with pytest.raises(RecipeError, match="output_neurons=8"):
         build_tokens("phones", tmp_path / "tokens", manifest, 7)
-    with pytest.raises(RecipeError, match="phones, characters, pieces"):
-        build_tokens("letters", tmp_path / "tokens", manifest, 7)
 
 
 def test_spare_outputs_and_unseen_symbols_are_left_out(tmp_path, manifest):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -24,13 +25,8 @@ class Cache:
         self.end, self.full = 0, False
 
     def recall(
-        self,
-        set_name: str,
-        ids: list[str],
-        signals: torch.Tensor,
-        lens: torch.Tensor,
-        compute: Callable[[torch.Tensor], torch.Tensor],
-    ) -> torch.Tensor:
+        self, set_name: str, ids: list[str], signals: Tensor, lens: Tensor, compute: Callable
+    ) -> Tensor:
         """``compute`` ([1, samples] -> [1, samples]) of each signal, as [batch, samples].
 
         Each signal is computed alone, as it would be used: padding, which ``lens`` [batch]
@@ -39,8 +35,9 @@ class Cache:
         outputs = torch.zeros_like(signals)
         counts = (lens * signals.shape[1]).round().long().tolist()
         for output, utt_id, signal, count in zip(outputs, ids, signals, counts, strict=True):
-            key, kept = (set_name, utt_id), np.empty(count, dtype=np.float32)
+            key = (set_name, utt_id)
             if key in self.offsets:
+                kept = np.empty(count, dtype=np.float32)
                 self.file.seek(self.offsets[key])
                 self.file.readinto(kept)
                 output[:count] = torch.from_numpy(kept)

@@ -19,7 +19,6 @@ from scoring.metrics import higher_is_better
 logger = logging.getLogger(__name__)
 
 HIDDEN = "SAVING+"  # being written, or being deleted
-DAMAGED = "DAMAGED+"
 
 
 class WholeCheckpointer(Checkpointer):
@@ -46,9 +45,8 @@ class WholeCheckpointer(Checkpointer):
             self.sweep()
             free = shutil.disk_usage(self.checkpoints_dir).free / 1e6
             raise RecipeError(
-                f"{self.checkpoints_dir}: the checkpoint cannot be written ({str(error)[:200]}); "
-                f"{free:.0f} MB are free. What was saved before is whole. Make room, and the same "
-                "command goes on from there."
+                f"{self.checkpoints_dir}: no checkpoint can be written ({str(error)[:200]}). Free: "
+                f"{free:.0f} MB. Make room, and the same command goes on from the last one."
             ) from error
         ddp_barrier()  # all ranks list the same checkpoints, of which they delete some together
 
@@ -70,7 +68,7 @@ class WholeCheckpointer(Checkpointer):
         """Rename checkpoints that cannot be read (a failing disk, an incomplete copy)."""
         for folder in self._list_checkpoint_dirs():
             if reason := damage(folder):
-                aside = folder.with_name(DAMAGED + folder.name)
+                aside = folder.with_name(f"DAMAGED+{folder.name}")
                 os.rename(folder, aside)
                 logger.warning("%s is damaged (%s), and renamed to %s", folder, reason, aside.name)
 
@@ -82,8 +80,7 @@ class WholeCheckpointer(Checkpointer):
         except pickle.UnpicklingError as error:
             raise RecipeError(
                 f"{self.checkpoints_dir}: the newest checkpoint holds more than tensors and plain "
-                f"values, which is never loaded, for it could run anything: {str(error)[-200:]}\n"
-                "Remove it if it is not your own."
+                f"values, and could run anything. Remove it. {str(error)[-200:]}"
             ) from error
         except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
             raise RecipeError(
@@ -166,9 +163,9 @@ def average(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]
     Averaging integers (BatchNorm's count of batches) would turn them into floats.
     """
     files = [checkpoint.paramfiles[name] for checkpoint in checkpoints]
-    states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
-    mean = {}
-    for key, value in states[0].items():
-        stacked = torch.stack([state[key] for state in states]).double()
-        mean[key] = stacked.mean(dim=0).to(value.dtype) if value.is_floating_point() else value
+    mean, *others = (torch.load(f, map_location="cpu", weights_only=True) for f in files)
+    for key, value in mean.items():
+        if value.is_floating_point():
+            stacked = torch.stack([value, *(state[key] for state in others)])
+            mean[key] = stacked.double().mean(dim=0).to(value.dtype)
     return mean

@@ -102,13 +102,13 @@ def check_epochs(hparams: dict[str, Any]) -> None:
 
 def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
     """What is typed counts: a weight that a gradient ratio overrules is refused."""
-    for key, name in (("mimic_weight", "mimic"), ("pesq_weight", "pesq_loss")):
-        loss = hparams["losses"].get(name)
-        if typed.get(key) not in (None, 0, 1) and loss.gradient_ratio:
+    for name, loss in hparams["losses"].items():
+        key = f"{name.removesuffix('_loss')}_weight"
+        if loss.gradient_ratio and typed.get(key) not in (None, 0, 1):
+            other = ", or --mimic_ratio=null too" if name == "mimic" else ""
             raise RecipeError(
-                f"--{key}={typed[key]} has no effect: the gradient of {name} is kept at "
-                f"{loss.gradient_ratio} times that of {loss.balance_against}. Give --{key}=1"
-                + (", or --mimic_ratio=null too." if name == "mimic" else ".")
+                f"--{key}={typed[key]} has no effect: its gradient is {loss.gradient_ratio} "
+                f"times as long as that of {loss.balance_against}. Give --{key}=1{other}."
             )
 
 

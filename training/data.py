@@ -33,20 +33,15 @@ PAD_MULTIPLE = 1600  # samples; few different shapes, since on a CPU each new on
 def make_loaders(
     hparams: dict, tokens: Tokens | None, device: str
 ) -> tuple[DataLoader, DataLoader, DataLoader]:
-    """Loaders for training, validation and test, each with this rank's share of the batches.
-
-    The training's place in its epoch is kept in checkpoints. Without ``tokens`` the manifests need
-    no text.
-    """
+    """Loaders for training, validation and test, each with this rank's share of the batches."""
     h = hparams
     common = dict(tokens=tokens, data_root=h["data_folder"], max_seconds=h["max_seconds"])
     train_only = dict(sorting=h["sorting"], piece_seconds=h.get("piece_seconds"))
     train = build_dataset(h["train_annotation"], **train_only, **common)
     if h["batch_seconds"]:
-        batches = DynamicBatchSampler(
-            train, h["batch_seconds"], num_buckets=30, length_func=itemgetter("length"),
-            shuffle=True, batch_ordering="random", seed=h["seed"],
-        )  # fmt: skip
+        options = dict(num_buckets=30, length_func=itemgetter("length"), seed=h["seed"])
+        options |= dict(shuffle=True, batch_ordering="random")
+        batches = DynamicBatchSampler(train, h["batch_seconds"], **options)
     else:
         order = SequentialSampler(train)
         if h["sorting"] == "random":
@@ -56,7 +51,7 @@ def make_loaders(
     workers = {"num_workers": h["num_workers"], "persistent_workers": h["num_workers"] > 0}
     options = dict(batch_sampler=deal(batches, even=True), **workers, **pin)
     training = make_dataloader(train, collate_fn=partial(collate, multiple=PAD_MULTIPLE), **options)
-    h["checkpointer"].add_recoverable("dataloader-TRAIN", training)
+    h["checkpointer"].add_recoverable("dataloader-TRAIN", training)  # its place in the epoch
     others = []
     for name in ("valid", "test"):
         data = build_dataset(h[f"{name}_annotation"], sorting="ascending", **common)

@@ -24,9 +24,8 @@ PRIVATE = 0xE000  # tokens as characters of a private area: the CTC beam searche
 
 
 class Decoding:
-    """A search by its name, with its settings.
+    """A search by its name; ``beam`` holds settings of the beam searches, others than in ``BEAM``.
 
-    ``beam`` holds settings of the beam searches, those in ``BEAM``; missing ones are as there.
     ``lm`` is an RNN language model on the same tokens, for ``lm_weight``.
     """
 
@@ -53,21 +52,14 @@ class Decoding:
         ctc_output: torch.nn.Module | None = None,
         attention_decoder: torch.nn.Module | None = None,
     ) -> Callable[[torch.Tensor, torch.Tensor], list[list[int]]]:
-        """A function (``needs`` [batch, time, dim], relative lengths [batch]) -> lists of indices.
-
-        Each list ends before the end of sentence.
-        """
+        """A function: ``needs`` [batch, time, dim], relative lengths -> indices before the end."""
         if self.kind == "ctc_greedy":
             search = partial(ctc_greedy_decode, blank_id=tokens.blank)
         elif self.kind == "ctc_beam":
             search = self._ctc_beam(tokens.blank, n_outputs)
         else:
             search = self._attention(tokens, n_outputs, ctc_output, attention_decoder)
-
-        def decode(posteriors, lens):
-            return [until(tokens.end, found) for found in search(posteriors.float(), lens)]
-
-        return decode
+        return lambda x, lens: [until(tokens.end, found) for found in search(x.float(), lens)]
 
     def _ctc_beam(self, blank, n_outputs):
         vocabulary = [chr(PRIVATE + index) for index in range(n_outputs)]

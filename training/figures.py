@@ -120,8 +120,9 @@ def summary(folder: Path) -> Figure | None:
     curves, scored = curves_of(folder / "train_log.txt"), folder / "test_utterances.jsonl"
     lines = read_text(scored).splitlines() if scored.is_file() else []
     board = Scoreboard(map(json.loads, lines))
-    panels = [partial(draw_losses, curves)] if any(curves.values()) else []
-    panels += [partial(draw_metric, curves, name) for name in first_of(curves["valid"])]
+    losses = [n for n in curves["valid"] if n in curves["train"] and n not in METRICS]
+    shown = [losses] * bool(losses) + [[name] for name in first_of(curves["valid"])]
+    panels = [partial(draw_curves, curves, names) for names in shown]
     for fact in GROUPS:
         groups = board.by(fact)
         if len(groups) > 1:
@@ -158,27 +159,22 @@ def first_of(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys([*FIRST, *METRICS]) if name in names][:2]
 
 
-def draw_losses(curves: dict, axes: Axes) -> None:
-    """Every loss over the epochs, of training and of validation."""
-    names = [n for n in curves["valid"] if n in curves["train"] and n not in METRICS]
+def draw_curves(curves: dict, names: list[str], axes: Axes) -> None:
+    """Losses, or one metric of the validation, over the epochs."""
     for name, colour in zip(names, COLOURS, strict=False):
         for part, style in (("train", "o-"), ("valid", "s--")):
-            points = sorted(curves[part][name].items())
-            label = ("total" if name == "loss" else name) if part == "train" else None
-            axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
-    lowest = min((min(line.get_ydata()) for line in axes.lines), default=1)
-    scale = "log" if lowest > 0 else "linear"
+            if points := sorted(curves[part].get(name, {}).items()):
+                label = ("total" if name == "loss" else name) if part == "train" else None
+                axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if metric := METRICS.get(names[0]):
+        axes.set(xlabel="epoch", ylabel=metric.title, title=f"validation, {metric.label}")
+        return
+    lowest = min(min(line.get_ydata()) for line in axes.lines)
     title = "losses (solid: training, dashed: validation)"
+    scale = "log" if lowest > 0 else "linear"
     axes.set(xlabel="epoch", ylabel="loss (no unit)", yscale=scale, title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=8, frameon=False)
-
-
-def draw_metric(curves: dict, name: str, axes: Axes) -> None:
-    """A metric of the validation over the epochs."""
-    axes.plot(*zip(*sorted(curves["valid"][name].items()), strict=True), "s-", color=COLOURS[0])
-    axes.set(xlabel="epoch", ylabel=METRICS[name].title, title=f"validation, {METRICS[name].label}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def draw_groups(groups: dict, fact: str, name: str, axes: Axes) -> None:

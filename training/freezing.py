@@ -24,11 +24,7 @@ class Freezing:
         return name in self.frozen and not released
 
     def apply(self, modules: torch.nn.ModuleDict, epoch: int) -> None:
-        """Freeze and release modules for a training step of an epoch.
-
-        Call it before each step: ``Brain.fit`` puts all modules into training mode after
-        ``on_stage_start``, so that an ``eval()`` there is undone.
-        """
+        """Freeze and release modules, before each training step: ``Brain.fit`` undoes ``eval()``."""
         for name in self.frozen & set(modules):
             trains = not self.is_frozen(name, epoch)
             modules[name].requires_grad_(trains).train(trains)

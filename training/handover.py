@@ -2,8 +2,8 @@
 
 import io
 import logging
-import os
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from speechbrain.utils.fetching import fetch
 from corpus.files import whole
 from errors import RecipeError
 from models.saved import write_sizes
+from training.ranks import inner
 
 logger = logging.getLogger(__name__)
 
@@ -73,23 +74,19 @@ def find(name: str, path: str | Path) -> Path:
 
 def is_hub_name(path: str | Path) -> bool:
     """Whether a path reads owner/name or owner/name/file.ckpt, and no folder is called owner."""
-    owner, *rest = str(path).split("/")
-    repository = len(rest) == 1 and "." not in rest[0] or rest[1:] and rest[1].endswith(".ckpt")
-    named = owner not in ("", ".", "..", "results") and all(rest) and len(rest) in (1, 2)
-    return bool(repository) and named and not Path(owner).exists()
+    name = re.fullmatch(r"([\w-][\w.-]*)/([\w-]+|[\w.-]+/[\w.-]+\.ckpt)", str(path))
+    return bool(name) and name[1] != "results" and not Path(name[1]).exists()
 
 
 def fetched(key: str, source: str, file: str) -> Path:
     """A file of a folder or of a repository on the hub; ``key`` is named when it is missing."""
     try:
-        found = Path(fetch(file, source))
-        found.stat()
+        return Path(fetch(file, source)).resolve(strict=True)
     except (OSError, ValueError) as error:
         raise RecipeError(
             f"{key}: {source}/{file} is no file here, and the hub does not give it "
             f"({str(error)[:300]}). Check the path, or download the repository and give its folder."
         ) from error
-    return found
 
 
 def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
@@ -97,21 +94,18 @@ def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        problem = f"{name}: {path} is not a readable file of parameters ({error})."
-        raise RecipeError(problem) from error
+        told = f"{name}: {path} is not a readable file of parameters: {error}"
+        raise RecipeError(told) from error
 
 
 def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:
     """Write the parameters and sizes of each module to ``<folder>/<name>.ckpt`` and ``.json``."""
     for name, module in modules.items():
-        module = getattr(module, "module", module)  # without its DDP wrapper
-        state = {key: value.cpu() for key, value in module.state_dict().items()}
+        state = {key: value.cpu() for key, value in inner(module).state_dict().items()}
         if state:
             data = io.BytesIO()  # torch's own writer does not say that a disk is full
             torch.save(state, data)
             path = Path(folder) / f"{name}.ckpt"
-            with whole(path) as aside, open(aside, "wb") as stream:
-                stream.write(data.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            write_sizes(module, path)
+            with whole(path) as aside:
+                aside.write_bytes(data.getbuffer())
+            write_sizes(inner(module), path)

@@ -31,8 +31,7 @@ def read_manifest(
     fields = SOUNDS + TEXTS if needs_text else SOUNDS
     problems = [p for name, entry in entries.items() for p in problems_of(name, entry, fields)]
     if problems:
-        found = f"{len(problems)} problem(s):\n{listed(problems)}"
-        raise RecipeError(f"{path}: {found}\nAccepted: {FORM}")
+        raise RecipeError(f"{path}: problems:\n{listed(problems)}\nAccepted: {FORM}")
     for entry in entries.values():
         for key in SOUNDS:
             entry[key] = entry[key].replace("{data_root}", str(data_root or ""))

@@ -11,21 +11,20 @@ from typing import Any
 
 import torch
 
-STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # bring singular values from 0.01 up near 1
 SCALE = 0.2  # root mean square of AdamW's steps
 SMALLEST = 1e-7  # norm of a momentum; smaller ones are rounding noise and take shorter steps
 
 
-def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
-    """[n, rows, columns] -> the same shape, each with singular values between 0.7 and 1.2."""
-    if matrices.shape[1] > matrices.shape[2]:
-        return orthogonalised(matrices.mT).mT
+def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """[rows, columns] -> the same shape, with singular values between 0.7 and 1.2."""
+    if len(matrix) > matrix.shape[1]:
+        return orthogonalised(matrix.T).T
     a, b, c = COEFFICIENTS
-    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(min=SMALLEST)
-    for _ in range(STEPS):
-        square = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    x = matrix / matrix.norm().clamp(min=SMALLEST)
+    for _ in range(5):
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x
 
 
@@ -46,37 +45,26 @@ class Muon(torch.optim.AdamW):
         """One step of all parameters that have a gradient."""
         groups = self.param_groups
         for group in groups:
-            if group["muon"]:
-                self._step_of_matrices(group)
+            for parameter in group["params"] if group["muon"] else ():
+                if parameter.grad is not None:
+                    self._step_of_matrix(parameter, group)
         self.param_groups = [group for group in groups if not group["muon"]]
         try:
             return super().step(closure)
         finally:
             self.param_groups = groups
 
-    def _step_of_matrices(self, group):
-        """Those of one shape together; a kernel is one row for each output channel."""
-        shapes: dict[tuple[int, int], list] = {}
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                shape = len(parameter), parameter[0].numel()
-                shapes.setdefault(shape, []).append(parameter)
-        for shape, parameters in shapes.items():
-            momenta = [self._momentum(p, group["momentum"]).reshape(shape) for p in parameters]
-            length = group["lr"] * SCALE * max(shape) ** 0.5
-            steps = orthogonalised(torch.stack(momenta))
-            for parameter, step in zip(parameters, steps, strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(step.reshape(parameter.shape), alpha=-length)
-
-    def _momentum(self, parameter, share):
-        """Nesterov's: the mean of gradients, as it will be after one more of this gradient."""
-        state = self.state[parameter]
+    def _step_of_matrix(self, parameter, group):
+        state, share = self.state[parameter], group["momentum"]
         if not state:
             state["step"] = torch.zeros(())  # loading asks for it, as for all of AdamW's
             state["mean"] = torch.zeros_like(parameter)
         state["mean"].lerp_(parameter.grad, 1 - share)
-        return parameter.grad.lerp(state["mean"], share)
+        momentum = parameter.grad.lerp(state["mean"], share)  # Nesterov's
+        matrix = momentum.flatten(1)  # a kernel is one row for each output channel
+        length = group["lr"] * SCALE * max(matrix.shape) ** 0.5
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.sub_(orthogonalised(matrix).reshape(parameter.shape), alpha=length)
 
 
 def grouped(modules: dict[str, torch.nn.Module], muon_models: list[str]) -> list:

@@ -12,11 +12,8 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from speechbrain.utils.distributed import (
-    ddp_init_group,
-    get_local_rank,
-    is_distributed_initialized,
-)
+from speechbrain.utils.distributed import ddp_init_group, get_local_rank
+from speechbrain.utils.distributed import is_distributed_initialized as several
 from speechbrain.utils.run_opts import RunOptions
 from torch.nn.parallel import DistributedDataParallel
 
@@ -35,14 +32,14 @@ def start(run_opts: RunOptions) -> RunOptions:
 
 def finish() -> None:
     """Wait for the other ranks, and part."""
-    if is_distributed_initialized():
+    if several():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 
 def own_rank() -> int:
     """The number of this process, 0 for one alone."""
-    return torch.distributed.get_rank() if is_distributed_initialized() else 0
+    return torch.distributed.get_rank() if several() else 0
 
 
 def means(terms: dict[str, list[Any]]) -> dict[str, float]:
@@ -56,7 +53,7 @@ def means(terms: dict[str, list[Any]]) -> dict[str, float]:
 
 def share_buffers(modules: torch.nn.Module) -> None:
     """Give all ranks the buffers of rank 0: on the CPU each has BatchNorm statistics of its own."""
-    if is_distributed_initialized():
+    if several():
         for buffer in modules.buffers():
             torch.distributed.broadcast(buffer, 0)
 
@@ -115,5 +112,5 @@ class DealtBatches:
 
 def deal(batches: Any, even: bool) -> DealtBatches:
     """A batch sampler -> this rank's share of its batches."""
-    count = torch.distributed.get_world_size() if is_distributed_initialized() else 1
+    count = torch.distributed.get_world_size() if several() else 1
     return DealtBatches(batches, own_rank(), count, even)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import ruamel.yaml
 import sentencepiece
-import torch
 from speechbrain.lobes.models.RNNLM import RNNLM
 from speechbrain.processing.features import InputNormalization
 
@@ -38,12 +37,10 @@ def recognizer_from(path: str | None) -> "OwnRecognizer | SpeechBrainRecognizer 
     """What a path or a repository on the hub (owner/name) holds; RecipeError for anything else."""
     if path is None:
         return None
-    alone = str(path).endswith(".ckpt")
-    if is_hub_name(path):
-        return OwnRecognizer(path) if alone else SpeechBrainRecognizer(path)
-    if Path(path).is_file() if alone else (Path(path) / "encoder.ckpt").is_file():
+    place, alone, on_hub = Path(path), str(path).endswith(".ckpt"), is_hub_name(path)
+    if alone and (on_hub or place.is_file()) or (place / "encoder.ckpt").is_file():
         return OwnRecognizer(path)
-    if (Path(path) / "asr.ckpt").is_file():
+    if on_hub or (place / "asr.ckpt").is_file():
         return SpeechBrainRecognizer(path)
     raise RecipeError(
         f"{KEY}: {path} is neither the folder of a stage 3 run (with encoder.ckpt) or of a "
@@ -81,7 +78,7 @@ class SpeechBrainRecognizer:
     """A recognizer in SpeechBrain's form: a folder, or a repository on the hub (owner/name)."""
 
     def __init__(self, source: str):
-        self.source, self.is_folder = str(source), Path(source).is_dir()
+        self.source = str(source)
 
     def install(self, hparams: dict) -> PieceTokens:
         """Load the networks that the stage uses; returns the tokens.
@@ -94,11 +91,15 @@ class SpeechBrainRecognizer:
             said |= {k: theirs[k] for k in said if isinstance(theirs.get(k), (int, float))}
         pieces = sentencepiece.SentencePieceProcessor(model_file=str(self.file("tokenizer.ckpt")))
         if pieces.vocab_size() != hparams["output_neurons"]:
-            raise RecipeError(
-                f"output_neurons: {hparams['output_neurons']}, but the pretrained recognizer has "
-                f"{pieces.vocab_size()}. Give --output_neurons={pieces.vocab_size()}."
-            )
-        self.load_networks(hparams["modules"])
+            has = f"the pretrained recognizer has {pieces.vocab_size()}"
+            raise RecipeError(f"{has}. Give --output_neurons={pieces.vocab_size()}.")
+        states = {name: {} for name in PARTS}
+        for key, value in read_state(KEY, self.file("asr.ckpt")).items():
+            if key[:2] in PLACES:
+                name, prefix = PLACES[key[:2]]
+                states[name][prefix + key[2:]] = value
+        for name in set(PARTS) & set(hparams["modules"]):
+            put(name, hparams["modules"][name], states[name], f"{self.source}/asr.ckpt")
         normalize = InputNormalization(norm_type="global")
         normalize._load(self.file("normalizer.ckpt"))
         hparams["normalize"] = normalize.eval()  # as much a part of the network as its weights
@@ -108,22 +109,11 @@ class SpeechBrainRecognizer:
 
     def has(self, name: str) -> bool:
         """Whether the folder has a file; a repository is taken to."""
-        return not self.is_folder or (Path(self.source) / name).is_file()
+        return not Path(self.source).is_dir() or (Path(self.source) / name).is_file()
 
     def file(self, name: str) -> Path:
         """A file of the folder or repository."""
         return fetched(KEY, self.source, name)
-
-    def load_networks(self, modules: dict[str, torch.nn.Module]) -> None:
-        """Put ``asr.ckpt`` into the modules that the stage uses."""
-        states = {name: {} for name in PARTS}
-        for key, value in read_state(KEY, self.file("asr.ckpt")).items():
-            if key[:2] in PLACES:
-                name, prefix = PLACES[key[:2]]
-                states[name][prefix + key[2:]] = value
-        for name, state in states.items():
-            if name in modules:
-                put(name, modules[name], state, f"{self.source}/asr.ckpt")
 
     def language_model(self) -> RNNLM:
         """SpeechBrain's RNNLM, its sizes taken from the parameters, in evaluation mode."""
@@ -137,7 +127,6 @@ class SpeechBrainRecognizer:
             model = RNNLM(outputs, width, dropout=0.0, return_hidden=True, **sizes)
             model.load_state_dict(state)
         except (KeyError, IndexError, RuntimeError) as error:
-            raise RecipeError(
-                f"{KEY}: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}"
-            ) from error
+            told = f"{KEY}: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}"
+            raise RecipeError(told) from error
         return model.eval().requires_grad_(False)

@@ -94,14 +94,13 @@ def write_cost(brain: Any) -> None:
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes on macOS, else KiB
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-    modules = {
-        name: {"parameters": sum(p.numel() for p in module.parameters()), "used": name in used}
-        for name, module in brain.modules.items()
-    }
     cost = {
         "training_seconds": round(brain.state.training_seconds, 2),
         "peak_memory_gb": round(host / 1e9, 3),
         "peak_gpu_memory_gb": round(gpu / 1e9, 3),
-        "modules": modules,
+        "modules": {
+            name: {"parameters": sum(p.numel() for p in module.parameters()), "used": name in used}
+            for name, module in brain.modules.items()
+        },
     }
     write_text(Path(brain.hparams.output_folder) / "cost.json", json.dumps(cost, indent=1) + "\n")

@@ -8,12 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from speechbrain.utils.checkpoints import (
-    Checkpoint,
-    mark_as_loader,
-    mark_as_saver,
-    register_checkpoint_hooks,
-)
+from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 
 from scoring.scores import gather
 from training.ranks import means
@@ -72,30 +67,24 @@ class RunState:
         """Give all ranks the mean of their balanced weights."""
         self.balance = means({name: [weight] for name, weight in self.balance.items()})
 
-    def load_balance(self, checkpoint: Checkpoint | None) -> None:
-        """The balance of a checkpoint, whether or not this process has trained."""
-        if checkpoint is not None and "run_state" in checkpoint.paramfiles:
+    def load_balance(self, checkpoint: Any) -> None:
+        """The balance of a checkpoint, or None, whether or not this process has trained."""
+        if checkpoint and "run_state" in checkpoint.paramfiles:
             self.load(checkpoint.paramfiles["run_state"], end_of_epoch=True)
 
     @mark_as_saver
     def save(self, path: str) -> None:
         """Plain values alone, so that loading needs no trust."""
-        state = {
-            "balance": {name: float(weight) for name, weight in self.balance.items()},
-            "terms": {n: [float(x) for x in values] for n, values in self.terms.items()},
-            "counts": dict(self.counts),
-            "seconds": self.training_seconds,
-        }
-        torch.save(state, path)
+        balance = {name: float(weight) for name, weight in self.balance.items()}
+        terms = {name: [float(x) for x in values] for name, values in self.terms.items()}
+        torch.save([balance, self.training_seconds, terms, dict(self.counts)], path)
 
     @mark_as_loader
     def load(self, path: str, end_of_epoch: bool) -> None:
         """Balance and seconds always; the rest only inside an epoch."""
-        state = torch.load(path, weights_only=True)
-        self.balance, self._seconds = state["balance"], state["seconds"]
+        self.balance, self._seconds, terms, counts = torch.load(path, weights_only=True)
         if not end_of_epoch:
-            self.terms, self.counts = state["terms"], Counter(state["counts"])
-            self._resumed = True
+            self.terms, self.counts, self._resumed = terms, Counter(counts), True
 
 
 def seed_generators(place: str) -> None:

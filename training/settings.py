@@ -107,9 +107,8 @@ def refuse_unknown(key: str, known: dict[str, Any]) -> None:
         raise RecipeError(f"--{key} is not a key of this recipe. Give --{RENAMED[key]}.")
     near = difflib.get_close_matches(key, known, n=3)
     hint = f" Did you mean {' or '.join('--' + name for name in near)}?" if near else ""
-    raise RecipeError(
-        f"--{key} is not a key of this YAML file.{hint} Every key stands in it with a comment."
-    )
+    comments = "Every key stands in it with a comment."
+    raise RecipeError(f"--{key} is not a key of this YAML file.{hint} {comments}")
 
 
 def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:

@@ -83,14 +83,13 @@ def alone_in(folder: str | Path) -> Iterator[None]:
         lock = FileLock(Path(folder) / "run.lock")
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        raise RecipeError(
-            f"output_folder: another run is at work in {folder}. Wait for it, stop it, or give "
-            "this one its own --output_folder or --seed."
-        ) from None
+        told = (
+            f"output_folder: another run is at work in {folder}. Wait for it, or stop it; or give"
+        )
+        raise RecipeError(f"{told} this one its own --output_folder or --seed.") from None
     except OSError as problem:
-        raise RecipeError(
-            f"output_folder: {folder} cannot be made or written: {problem.strerror}. Give another."
-        ) from problem
+        told = f"{folder} cannot be made or written: {problem.strerror}. Give another."
+        raise RecipeError(f"output_folder: {told}") from problem
     try:
         yield
     finally:

@@ -31,10 +31,7 @@ class StepGuard:
         self.losses.append(loss.detach())
 
     def allows(self, gradient_norm: torch.Tensor, scaler: torch.amp.GradScaler) -> bool:
-        """Whether the step may be made. RecipeError, with the utterances, at the patience's end.
-
-        A step that fp16's ``scaler`` loses while it still looks for its scale does not count.
-        """
+        """Whether the step may be made. RecipeError, with the utterances, at the patience's end."""
         numbers = torch.stack([x.float() for x in (gradient_norm, *self.losses)])
         ids, self.ids, self.losses = self.ids, [], []
         if numbers.isfinite().all():
@@ -45,12 +42,12 @@ class StepGuard:
         what = "gradient" if numbers[1:].isfinite().all() else "loss"
         named = ", ".join(ids[:20]) + f" and {len(ids) - 20} more" * (len(ids) > 20)
         logger.warning("Step left out: its %s is not finite. Utterances: %s", what, named)
+        # What fp16's scaler loses while it looks for its scale does not count.
         self.in_a_row += not (scaler.is_enabled() and scaler.get_scale() > 1)
         if self.in_a_row > self.patience:
             raise RecipeError(
                 f"{self.in_a_row} steps in a row were left out (nonfinite_patience: "
                 f"{self.patience}): {what} not finite. Utterances of the last one: {named}. Listen "
-                "to them; or give a smaller --lr, --precision=fp32, or a larger "
-                "--nonfinite_patience. The same command goes on from the last checkpoint."
+                "to them; or give a smaller --lr, --precision=fp32 or a larger --nonfinite_patience."
             )
         return False

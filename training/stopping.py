@@ -33,11 +33,11 @@ class Stopper:
         self._held, self._owner, self._group = False, os.getpid(), None
 
     @contextmanager
-    def installed(self) -> Iterator["Stopper"]:
+    def installed(self) -> Iterator[None]:
         """Catch the signals inside the block."""
         before = {number: signal.signal(number, self._receive) for number in SIGNALS}
         try:
-            yield self
+            yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -3,8 +3,8 @@
 import io
 from pathlib import Path
 
-import sentencepiece
 import torch
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from speechbrain.dataio.encoder import CTCTextEncoder
 
 from corpus.files import whole
@@ -22,27 +22,20 @@ def build_tokens(
 
     RecipeError where the outputs cannot hold them.
     """
-    if kind not in KINDS:
-        raise RecipeError(f"targets: {kind!r} is not one of {', '.join(KINDS)}.")
-    file = tokens_file(kind, folder)
+    file, pieces = tokens_file(kind, folder), kind == "pieces"
     if not file.is_file():
         field = "phones" if kind == "phones" else "words"
         texts = [entry[field] for entry in read_manifest(train_annotation).values()]
         with whole(file) as aside:
-            if kind == "pieces":
+            if pieces:
                 aside.write_bytes(learned_pieces(texts, output_neurons))
             else:
                 learned_symbols({s for text in texts for s in split(kind, text)}).save(aside)
-    if kind == "pieces":
-        tokens = PieceTokens(sentencepiece.SentencePieceProcessor(model_file=str(file)))
-        fits, accepted = len(tokens) == output_neurons, f"{len(tokens)}"
-    else:
-        tokens = SymbolTokens(kind, file)
-        fits, accepted = len(tokens) <= output_neurons, f"{len(tokens)} or more"
-    if not fits:
+    tokens = PieceTokens(SentencePieceProcessor(str(file))) if pieces else SymbolTokens(kind, file)
+    if len(tokens) > output_neurons or pieces and len(tokens) < output_neurons:
         raise RecipeError(
             f"output_neurons: {output_neurons} outputs, but {file} has {len(tokens)} {kind}, "
-            f"specials among them. Give --output_neurons={accepted}."
+            f"specials among them. Give --output_neurons={len(tokens)}{'' if pieces else ' or more'}."
         )
     return tokens
 
@@ -67,10 +60,9 @@ def learned_pieces(texts: list[str], output_neurons: int) -> bytes:
     ids = dict(unk_id=0, bos_id=PieceTokens.begin, eos_id=PieceTokens.end, pad_id=-1)
     settings = dict(model_type="unigram", vocab_size=output_neurons, minloglevel=1)
     settings |= dict(max_sentencepiece_length=10, character_coverage=1.0)
+    settings |= dict(sentence_iterator=iter(texts), model_writer=model)
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts), model_writer=model, **ids, **settings
-        )
+        SentencePieceTrainer.train(**ids, **settings)
     except RuntimeError as error:
         raise RecipeError(
             f"output_neurons: {output_neurons} pieces cannot be learned from the training "
@@ -117,7 +109,7 @@ class PieceTokens:
     blank, begin, end = 0, 1, 2  # a CTC scorer needs three different ones
     field = "words"
 
-    def __init__(self, pieces: sentencepiece.SentencePieceProcessor, specials=(0, 1, 2)):
+    def __init__(self, pieces: SentencePieceProcessor, specials=(0, 1, 2)):
         self.pieces = pieces
         self.blank, self.begin, self.end = specials
 
