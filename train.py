@@ -292,7 +292,7 @@ class MimicBrain(sb.Brain):
             )
         self.state.load_balance(saver.find_checkpoint(ckpt_predicate=is_whole_epoch))
         h.epoch_counter.current = max(epochs, default=self.epoch)  # decides which losses count
-        logger.info("Scoring the mean of epochs %s", epochs)
+        logger.info("Scoring the mean of %d checkpoints: epochs %s", len(epochs), epochs)
 
 
 def run(arguments, stopper):

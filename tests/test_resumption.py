@@ -257,4 +257,4 @@ def test_the_best_checkpoint_of_any_metric_is_kept_and_scored(place, metric, bet
     ]
     values = [float(line.split(f"valid {metric}: ")[1].split(",")[0]) for line in lines]
     best = values.index(better(values)) + 1
-    assert f"mean of epochs [{best}]" in (run_folder / "log.txt").read_text()
+    assert f"checkpoints: epochs [{best}]" in (run_folder / "log.txt").read_text()
