@@ -47,7 +47,7 @@ class MimicBrain(sb.Brain):
         super().__init__(
             hparams["modules"], hparams["opt_class"], hparams, run_opts, hparams["checkpointer"]
         )
-        h = self.hparams
+        h = self.hparams  # keys that a stage leaves out have the values of setup.OPTIONAL
         self.tokens, self.stopper = tokens, stopper
         self.losses = {name: loss for name, loss in h.losses.items() if loss.listed}
         self.metrics = {sb.Stage.VALID: h.valid_metrics, sb.Stage.TEST: h.test_metrics}
@@ -76,7 +76,8 @@ class MimicBrain(sb.Brain):
     # A batch: noisy and clean waveform -> enhance -> perceptual model -> recognize -> step
 
     def fit_batch(self, batch):
-        """One batch; one whose utterances all are bad is no step, and for other ranks an error."""
+        """One batch. One whose utterances all are bad is no step; with several ranks it is an
+        error, as the others would wait."""
         may_be_empty = len(batch) or not self.distributed_launch
         self.state.counts["left_out"] += self.bad.meet(batch.problems, may_be_empty)
         return super().fit_batch(batch) if len(batch) else torch.tensor(torch.nan)
@@ -263,7 +264,7 @@ class MimicBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Means, scores, files; a checkpoint after training, and after validation."""
         h = self.hparams
-        stats = {"loss": stage_loss, **ranks.means(self.state.terms), **self.state.counted()}
+        stats = {**ranks.means(self.state.terms), **self.state.counted()}  # with the total loss
         if stage == sb.Stage.TRAIN:
             ranks.share_buffers(self.modules)
             self.state.end_training({**stats, "lr": self.lr})

@@ -20,6 +20,7 @@ from training.knobs import IGNORED, KNOBS, PATHS, RENAMED, checked
 
 logger = logging.getLogger(__name__)
 
+PRESETS = Path(__file__).parents[1] / "hparams" / "presets"
 # What networks raise for sizes that do not go together. HyperPyYAML wraps some of it.
 BUILD_ERRORS = (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError)
 
@@ -116,16 +117,15 @@ def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
 
     The stage is part of the file's name, as in ``my_enhance_mimic.yaml``.
     """
-    file = Path(stage_file).parent / "presets" / f"{preset}.yaml"
-    sections = ruamel.yaml.YAML().load(read_text(file))
+    sections = ruamel.yaml.YAML().load(read_text(PRESETS / f"{preset}.yaml"))
+    common = sections.pop("common", {})
     found = [name for name in sections if name in Path(stage_file).stem]
-    if not found:
-        stages = ", ".join(name for name in sections if name != "common")
+    if len(found) != 1:
         raise RecipeError(
-            f"{stage_file}: its name says no stage ({stages}), so that {file} cannot tell its "
-            "values. Name it after its stage, such as my_enhance_mimic.yaml."
+            f"{stage_file}: its name must hold one stage ({', '.join(sections)}), by which the "
+            f"preset {preset} finds its values. Name it, say, my_enhance_mimic.yaml."
         )
-    return {**sections.get("common", {}), **sections[found[0]]}
+    return {**common, **sections[found[0]]}
 
 
 def parse_yaml(text: str, where: str) -> Any:
