@@ -60,8 +60,8 @@ def read_settings(arguments: list[str]) -> Settings:
     preset = typed.pop("preset", None) or ("published_2021" if has_data else "mini")
     overrides = {**preset_overrides(preset, stage_file), **typed, **by_machine}
     for key, value in {**document, **overrides}.items():
-        if key in KNOBS and not is_tagged(value):
-            checked(key, value)
+        if key in KNOBS and not is_tagged(value) and (made := checked(key, value)) != value:
+            overrides[key] = made  # a list of the one value
     if {**document, **overrides}.get("precision") == "auto":
         overrides["precision"] = fastest_precision(run_opts.device)
     return Settings(stage_file, run_opts, preset, overrides, typed)

@@ -35,7 +35,7 @@ def build_tokens(
     if len(tokens) > output_neurons or pieces and len(tokens) < output_neurons:
         raise RecipeError(
             f"output_neurons: {output_neurons} outputs, but {file} has {len(tokens)} {kind}, "
-            f"specials among them. Give --output_neurons={len(tokens)}{'' if pieces else ' or more'}."
+            f"specials among them. Give --output_neurons={len(tokens)}{'' if pieces else '+'}."
         )
     return tokens
 
