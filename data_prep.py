@@ -6,16 +6,24 @@ import shlex
 import sys
 
 from corpus.files import typed_path
-from corpus.layout import MAX_SECONDS, TRAIN, VALID_SPEAKERS
-from corpus.manifests import names, prepare
+from corpus.layout import TRAIN
+from corpus.manifests import MAX_SECONDS, VALID_SPEAKERS, names, prepare
+from corpus.mini import synthesize_mini_corpus
 from corpus.mixing import MixSettings, mix_corpus
 from corpus.recordings import LAYOUTS
 from corpus.voicebank import BASE_URL, download, resample_corpus
 from errors import RecipeError, listed
 
-MIX = MixSettings()
-SEVERAL = {"nargs": "+", "metavar": "NAME"}
+FOLDER = {"required": True, "type": typed_path, "metavar": "DIR"}
 SET = {"type": int, "choices": tuple(TRAIN)}
+MIX_OPTIONS = {
+    "valid_speakers": (str, "for validation, by name, or a fraction of those left by the test"),
+    "test_speakers": (str, "for the test, by name, or a fraction"),
+    "test_noises": (str, "noise kinds for the test alone, by name, or a fraction"),
+    "without": (str, "leave out speech whose path or speaker fits one of these patterns"),
+    "snrs_train": (float, "signal-to-noise ratios to draw from, in dB"),
+    "snrs_test": (float, "signal-to-noise ratios to draw from, in dB"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,40 +48,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(run, help_text):
-        """A command with the option that all have."""
-        added = commands.add_parser(run.__name__.strip("_"), help=help_text, description=help_text)
+    def command(run):
+        """A command with the option that all have; returns what adds others."""
+        name, text = run.__name__.strip("_"), run.__doc__
+        added = commands.add_parser(name, help=text, description=text)
         added.set_defaults(run=run)
-        added.add_argument(
-            "--data_folder", required=True, type=typed_path, metavar="DIR", help="the corpus"
-        )
+        added.add_argument("--data_folder", **FOLDER, help="the corpus")
         return added.add_argument
 
-    add = command(
-        _download, "download VoiceBank-DEMAND and bring it to 16 kHz (10 GB; may be repeated)"
-    )
+    add = command(_download)
     add("--base_url", default=BASE_URL, help="a mirror of the archives (default: %(default)s)")
     add("--speakers", **SET, default=28, help="training set (default: %(default)s)")
 
-    command(_resample, "make the _16k folders of a VoiceBank-DEMAND that was unpacked by hand")
+    command(_resample)
 
-    add = command(_mini, "synthesize the mini corpus, as training does without a data_folder")
+    add = command(_mini)
     add("--seed", type=int, default=1234, help="another seed, another corpus")
 
-    add = command(_mix, "mix clean speech and noises of your own to a corpus in VoiceBank's layout")
-    add("--speech", required=True, type=typed_path, metavar="DIR", help=LAYOUTS)
-    add("--noise", required=True, type=typed_path, metavar="DIR", help="a sub-folder for each kind")
-    for name, text in MIX_NAMES.items():
-        text += " (default: %(default)s)"
-        add(f"--{name}", **SEVERAL, default=getattr(MIX, name), help=text)
-    for name in ("snrs_train", "snrs_test"):
-        text = "signal-to-noise ratios to draw from (default: %(default)s)"
-        add(f"--{name}", nargs="+", type=float, default=getattr(MIX, name), metavar="DB", help=text)
-    add("--seed", type=int, default=MIX.seed, help="of all draws (default: %(default)s)")
+    add = command(_mix)
+    add("--speech", **FOLDER, help=LAYOUTS)
+    add("--noise", **FOLDER, help="a sub-folder for each kind")
+    for name, (kind, text) in MIX_OPTIONS.items():
+        several = {"nargs": "+", "type": kind, "metavar": "NAME" if kind is str else "DB"}
+        several["default"] = getattr(MixSettings, name)
+        add(f"--{name}", **several, help=f"{text} (default: %(default)s)")
+    add("--seed", type=int, default=MixSettings.seed, help="of all draws (default: %(default)s)")
 
-    add = command(_manifests, "check a corpus and write its manifests, as training does by itself")
-    add("--save_folder", required=True, type=typed_path, metavar="DIR", help="of the manifests")
-    add("--valid_speakers", **SEVERAL, default=VALID_SPEAKERS, help="withheld, as p226,p287")
+    add = command(_manifests)
+    add("--save_folder", **FOLDER, help="of the manifests")
+    withheld = {"nargs": "+", "metavar": "NAME", "default": VALID_SPEAKERS}
+    add("--valid_speakers", **withheld, help="withheld, as p226,p287")
     add("--extra_lexicon", type=typed_path, metavar="FILE", help="lines WORD P H O N E S")
     add("--max_seconds", type=float, default=MAX_SECONDS, help="longest file (%(default)s)")
     add("--on_bad_utterance", choices=("error", "skip"), default="error", help="if a file is bad")
@@ -81,15 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-MIX_NAMES = {
-    "valid_speakers": "speakers for validation, by name, or a fraction of those left by the test",
-    "test_speakers": "speakers for the test, by name, or a fraction",
-    "test_noises": "noise kinds for the test alone, by name, or a fraction",
-    "without": "leave out speech whose path or speaker fits one of these patterns",
-}
-
-
 def _download(options):
+    """Download VoiceBank-DEMAND and bring it to 16 kHz (10 GB; may be repeated)."""
     folder = options.data_folder
     if not options.base_url.startswith(("http://", "https://")):
         raise RecipeError(f"--base_url {options.base_url}: accepted are http:// and https://")
@@ -101,35 +98,34 @@ def _download(options):
 
 
 def _resample(options):
+    """Make the _16k folders of a VoiceBank-DEMAND that was unpacked by hand."""
     count, problems = resample_corpus(options.data_folder)
     print(f"Resampled: {count} files in {options.data_folder}")
     return problems
 
 
 def _mini(options):
-    from corpus import mini  # needs espeak-ng, which nothing else here does
-
-    folder = mini.synthesize_mini_corpus(options.data_folder, seed=options.seed)
-    print(f"The mini corpus is in {folder}")
+    """Synthesize the mini corpus, as training does without a data_folder."""
+    print(f"The mini corpus is in {synthesize_mini_corpus(options.data_folder, options.seed)}")
 
 
 def _mix(options):
-    settings = MixSettings(
-        tuple(options.snrs_train),
-        tuple(options.snrs_test),
-        **{name: tuple(names(getattr(options, name))) for name in MIX_NAMES},
-        seed=options.seed,
-    )
+    """Mix clean speech and noises of your own to a corpus in VoiceBank's layout."""
+    given = {"seed": options.seed}
+    for name, (kind, _) in MIX_OPTIONS.items():
+        value = getattr(options, name)
+        given[name] = tuple(names(value) if kind is str else value)
+    settings = MixSettings(**given)
     split = mix_corpus(options.speech, options.noise, options.data_folder, settings)
     for name in ("test_speakers", "test_noises"):
         print(f"{name}: {', '.join(split[name])}")
-    line = [_option("data_folder", options.data_folder.absolute())]
-    line.append(_option("valid_speakers", ",".join(split["valid_speakers"])))
-    print(f"Train with: {' '.join(line)}")
+    folder = _option("data_folder", options.data_folder.absolute())
+    print("Train with:", folder, _option("valid_speakers", ",".join(split["valid_speakers"])))
     return split["problems"]
 
 
 def _manifests(options):
+    """Check a corpus and write its manifests, as training does by itself."""
     arguments = {key: value for key, value in vars(options).items() if key != "run"}
     for name, path in prepare(**arguments).items():
         print(f"{name}: {len(json.loads(path.read_text(encoding='utf-8')))} utterances in {path}")

@@ -1,6 +1,7 @@
 """The one error that a user is meant to read."""
 
 from importlib import import_module
+from types import ModuleType
 
 
 class RecipeError(Exception):
@@ -11,7 +12,7 @@ class RecipeError(Exception):
     """
 
 
-def listed(problems, shown=8):
+def listed(problems: list[str], shown: int = 8) -> str:
     """Join the first ``shown`` of a list of strings, one a line, and count the rest."""
     lines = [f"  - {problem}" for problem in problems[:shown]]
     if len(problems) > shown:
@@ -19,11 +20,12 @@ def listed(problems, shown=8):
     return "\n".join(lines)
 
 
-def wanted(name, purpose, otherwise):
-    """An installed package by its name in pip; RecipeError says for what it is wanted, and what else can be done."""
+def wanted(name: str, purpose: str, otherwise: str) -> ModuleType:
+    """A package by its name in pip; RecipeError says what needs it, and what else can be done."""
     try:
         return import_module(name.replace("-", "_"))
     except ImportError as problem:
         raise RecipeError(
-            f"{purpose} needs the package {name} ({problem}). Type `pip install {name}`, or {otherwise}."
+            f"{purpose} needs the package {name} ({problem}). Type `pip install {name}`, or "
+            f"{otherwise}."
         ) from problem

@@ -6,25 +6,27 @@ The YAML file says which modules, losses and metrics a stage has; nothing here h
 import logging
 import random
 import sys
+from pathlib import Path
 
 import speechbrain as sb
 import torch
 from speechbrain.nnet.schedulers import update_learning_rate
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import run_on_main
 
 from errors import RecipeError
+from inference.export import export_model
 from models.enhancer import enhance_alone, resynthesize
 from scoring.scores import Scores
 from training import ranks, report, setup
 from training.augmentation import remix
 from training.cache import Cache
-from training.checkpoints import is_whole_epoch, load_mean
+from training.checkpoints import is_whole_epoch
 from training.data import BadUtterances, make_loaders
 from training.figures import Figures
 from training.freezing import Freezing
 from training.handover import hand_over
 from training.muon import grouped
-from training.needs import learning, needs_of
+from training.needs import needs_of, reached_by_losses
 from training.objectives import total_loss
 from training.run_state import RunState, seed_generators
 from training.step_guard import StepGuard
@@ -34,7 +36,12 @@ DECODED = ("ctc_output", "attention_decoder")  # networks that a search calls
 
 
 class MimicBrain(sb.Brain):
-    """One training loop for all stages: it computes what the listed losses and metrics read."""
+    """One training loop for all stages: it computes what the listed losses and metrics read.
+
+    SpeechBrain calls for each batch ``fit_batch``, in it ``on_fit_batch_start``,
+    ``compute_forward``, ``compute_objectives``, ``optimizers_step``, ``on_fit_batch_end``; and
+    around the epochs ``on_fit_start``, ``on_stage_start``, ``on_stage_end``.
+    """
 
     def __init__(self, hparams, run_opts, tokens, stopper):
         super().__init__(
@@ -49,32 +56,56 @@ class MimicBrain(sb.Brain):
         self.state, self.guard = RunState(), StepGuard(self.modules, self.nonfinite_patience)
         self.scores, self.bad = Scores(), BadUtterances(h.on_bad_utterance)
         self.figures = Figures(h.output_folder, h.tensorboard, h.figures)
-        self.cache, self.search, self.learning = Cache(h.output_folder), None, set()
+        self.cache, self.search, self.training_now = Cache(h.output_folder), None, set()
         self.checkpointer.add_recoverable("run_state", self.state)
-        for name, module in self.modules.items():  # a path brings those that never train
+        for name, module in self.modules.items():  # ``loads`` brings those that never train
             self.checkpointer.add_recoverable(name, module, optional_load=self.never_trains(name))
 
-    # A batch: noisy and clean waveform -> enhance -> perceptual model -> recognize
+    @property
+    def epoch(self):
+        """The present epoch, from 1."""
+        return max(1, self.hparams.epoch_counter.current)
+
+    def never_trains(self, name):
+        """Whether a module is frozen to the last epoch; what is once released stays so."""
+        return self.freezing.is_frozen(name, max(1, self.hparams.number_of_epochs))
+
+    def print_trainable_parameters(self):
+        """Off: SpeechBrain counts before anything is frozen. ``report.log_plan`` tells later."""
+
+    # A batch: noisy and clean waveform -> enhance -> perceptual model -> recognize -> step
+
+    def fit_batch(self, batch):
+        """One batch; one whose utterances all are bad is no step, and for other ranks an error."""
+        may_be_empty = len(batch) or not self.distributed_launch
+        self.state.counts["left_out"] += self.bad.meet(batch.problems, may_be_empty)
+        return super().fit_batch(batch) if len(batch) else torch.tensor(torch.nan)
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Freeze at each step: ``Brain.fit`` puts all modules into training mode after
+        ``on_stage_start``, so that an ``eval()`` there would be undone."""
+        self.freezing.apply(self.modules, self.epoch)
+        place = f"{self.hparams.seed} {self.epoch} {self.step} {ranks.own_rank()}"
+        seed_generators(place)  # a resumed run draws what an uninterrupted one draws
+        self.guard.begin(batch.id)
 
     def compute_forward(self, batch, stage):
         """Predictions by name: those that the stage's losses and metrics read, and no others."""
         needs, batch = self.needs[stage], batch.to(self.device, non_blocking=True)
         p = {"noisy_wav": batch.noisy_sig.data}  # [batch, samples]
         p["clean_wav"], p["lens"] = batch.clean_sig
-        if stage == sb.Stage.TRAIN and getattr(self.hparams, "remix", None) is not None:
-            seed = self.draw().getrandbits(32)
-            p["noisy_wav"] = remix(
-                p["noisy_wav"], p["clean_wav"], p["lens"], self.hparams.remix, seed
-            )
+        if stage == sb.Stage.TRAIN and self.hparams.remix is not None:
+            gain, seed = self.hparams.remix, self.draw("remix").getrandbits(32)
+            p["noisy_wav"] = remix(p["noisy_wav"], p["clean_wav"], p["lens"], gain, seed)
         if needs.enhanced:
             p |= self.enhance(p["noisy_wav"], p["lens"], batch.id, stage)
         if needs.clean_features:
             p["clean_features"] = self.hparams.spectral_features(p["clean_wav"])
         if needs.perceptual:
-            read = self.hparams.perceptual_reads  # features [batch, time, freq], or wav
-            p["perceptual_enhanced"] = self.perceive(p[f"enhanced_{read}"])
+            kind = self.hparams.perceptual_reads  # features [batch, time, freq], or wav
+            p["perceptual_enhanced"] = self.perceive(p[f"enhanced_{kind}"])
             with torch.no_grad():
-                p["perceptual_clean"] = self.perceive(p[f"clean_{read}"])
+                p["perceptual_clean"] = self.perceive(p[f"clean_{kind}"])
         if needs.signal:
             p["signal"] = self.choose_signal(p, stage)
         if needs.encoded:
@@ -89,7 +120,8 @@ class MimicBrain(sb.Brain):
         """
         needs, enhancer = self.needs[stage], self.network("enhance_model")
         wav_alone = not (needs.enhanced_features or needs.mask)
-        if wav_alone and self.never_trains("enhance_model"):
+        same = self.never_trains("enhance_model") and self.hparams.remix is None
+        if wav_alone and same:
             wav = self.cache.recall(stage.name, ids, noisy_wav, lens, lambda x: enhancer(x)[0])
             return {"enhanced_wav": wav}
         if stage == sb.Stage.TRAIN:
@@ -109,7 +141,7 @@ class MimicBrain(sb.Brain):
         h, training = self.hparams, stage == sb.Stage.TRAIN
         if training and self.epoch <= h.clean_epochs:
             return p["clean_wav"]
-        if training and self.draw().random() < getattr(h, "noisy_share", 0):
+        if training and self.draw("noisy_share").random() < h.noisy_share:
             return p["noisy_wav"]
         if h.input_signal == "clean_noisy_phase":
             return resynthesize(p["clean_wav"], p["noisy_wav"])
@@ -117,18 +149,18 @@ class MimicBrain(sb.Brain):
 
     def recognize(self, wav, lens, batch, stage):
         """ctc_log_probs and seq_log_probs [batch, time, outputs], hypotheses, and the targets."""
-        needs, h, copies = self.needs[stage], self.hparams, lambda targets: targets
+        needs, h, repeated = self.needs[stage], self.hparams, lambda targets: targets
         if stage == sb.Stage.TRAIN and h.augmentation is not None:
             wav, lens = h.augmentation(wav, lens)  # changed copies, and the untouched ones
-            copies = h.augmentation.replicate_labels
-        p = {"blank": self.tokens.blank, "input_lens": lens}
-        p["tokens"], p["token_lens"] = map(copies, batch.tokens)
-        p["tokens_eos"], p["token_eos_lens"] = map(copies, batch.tokens_eos)
+            repeated = h.augmentation.replicate_labels
+        p = {"blank": self.tokens.blank, "input_lens": lens}  # those after augmentation
+        p["tokens"], p["token_lens"] = map(repeated, batch.tokens)  # (data, relative lengths)
+        p["tokens_eos"], p["token_eos_lens"] = map(repeated, batch.tokens_eos)
         p["encoded"] = self.network("encoder")(h.normalize(h.compute_features(wav), lens))
         if needs.ctc:
             p["ctc_log_probs"] = self.network("ctc_output")(p["encoded"]).float().log_softmax(-1)
         if needs.seq:
-            bos, decoder = copies(batch.tokens_bos.data), self.network("attention_decoder")
+            bos, decoder = repeated(batch.tokens_bos.data), self.network("attention_decoder")
             p["seq_log_probs"] = decoder(p["encoded"].float(), lens, bos)
         if needs.hypotheses:
             self.search = self.search or self.build_search()
@@ -142,34 +174,19 @@ class MimicBrain(sb.Brain):
         return self.hparams.decoding.build(self.tokens, self.hparams.output_neurons, **networks)
 
     def network(self, name):
-        """A module to call: its DDP wrapper, which waits for other ranks, only where it trains."""
-        trains = torch.is_grad_enabled() and name in self.learning
+        """A module to call: its DDP wrapper if it trains in this step, else the bare module."""
+        trains = torch.is_grad_enabled() and name in self.training_now
         return self.modules[name] if trains else ranks.inner(self.modules[name])
 
-    def draw(self):
-        """This step's random numbers, the same on every rank: all must call the same networks."""
-        return random.Random(f"{self.hparams.seed} {self.epoch} {self.step}")
-
-    # Losses and steps
+    def draw(self, use):
+        """This step's random decisions for one use, common to all ranks."""
+        return random.Random(f"{self.hparams.seed} {self.epoch} {self.step} {use}")
 
     def compute_objectives(self, predictions, batch, stage):
-        """Weighted sum of the listed losses, each a function of the predictions that it reads."""
+        """Weighted sum of the listed losses, each a function of the predictions that it reads.
+        ``state`` keeps their values for the log, and the weights of balanced losses."""
         scale = self.scaler.get_scale()
         return total_loss(self.losses, predictions, self.epoch, self.state, scale)
-
-    def on_fit_batch_start(self, batch, should_step):
-        """Freeze at each step: ``Brain.fit`` puts all modules into training mode after
-        ``on_stage_start``, so that an ``eval()`` there would be undone."""
-        self.freezing.apply(self.modules, self.epoch)
-        place = f"{self.hparams.seed} {self.epoch} {self.step} {ranks.own_rank()}"
-        seed_generators(place)  # a resumed run draws what an uninterrupted one draws
-        self.guard.begin(batch.id)
-
-    def fit_batch(self, batch):
-        """One batch; one whose utterances all are bad is no step, and for other ranks an error."""
-        may_be_empty = len(batch) or not self.distributed_launch
-        self.state.counts["left_out"] += self.bad.meet(batch.problems, may_be_empty)
-        return super().fit_batch(batch) if len(batch) else torch.tensor(torch.nan)
 
     def check_loss_isfinite(self, loss):
         """Noted here; the guard decides before the step."""
@@ -189,20 +206,11 @@ class MimicBrain(sb.Brain):
 
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Where a signal asks the run to stop, it leaves with a checkpoint of this step."""
-        if self.stopper.agree():
+        if self.stopper.asked_on_any_rank():
             self._save_intra_epoch_ckpt()
             self.stopper.leave_if_asked()
 
     # Epochs
-
-    @property
-    def epoch(self):
-        """The present epoch, from 1."""
-        return max(1, self.hparams.epoch_counter.current)
-
-    def never_trains(self, name):
-        """Whether a module is frozen in all epochs."""
-        return self.freezing.is_frozen(name, max(1, self.hparams.number_of_epochs))
 
     def on_fit_start(self):
         """Compile, wrap for DDP, make the optimizer; then resume from the newest checkpoint."""
@@ -225,8 +233,8 @@ class MimicBrain(sb.Brain):
         self.state.begin(stage == sb.Stage.TRAIN)
         self.scores.begin(self.metrics.get(stage, ()))
         if stage == sb.Stage.TRAIN:
-            reached = learning(vars(self.hparams), epoch)  # by the losses
-            self.learning = {n for n in reached if not self.freezing.is_frozen(n, epoch)}
+            reached = reached_by_losses(vars(self.hparams), epoch)
+            self.training_now = {n for n in reached if not self.freezing.is_frozen(n, epoch)}
             self.lr = self.hparams.lr_annealing.of_epoch(epoch)
             update_learning_rate(self.optimizer, self.lr)
         else:
@@ -235,7 +243,7 @@ class MimicBrain(sb.Brain):
     def evaluate_batch(self, batch, stage):
         """Losses and words now; quality in other processes while the next batch computes."""
         if stage == sb.Stage.VALID and not self.distributed_launch:
-            self.stopper.leave_if_asked()  # a checkpoint holds what the epoch learned
+            self.stopper.leave_if_asked()  # ``on_stage_end`` has saved what the epoch learned
         self.state.counts["left_out"] += self.bad.meet(batch.problems)
         if not len(batch):
             return torch.tensor(torch.nan)
@@ -248,7 +256,7 @@ class MimicBrain(sb.Brain):
             self.scores.add_quality(batch.id, p["signal"], p["clean_wav"], p["lens"])
             if stage == sb.Stage.VALID:
                 self.figures.look(batch.id, p["noisy_wav"], p["clean_wav"], p["signal"], p["lens"])
-            elif folder := getattr(self.hparams, "enhanced_folder", None):
+            elif folder := self.hparams.enhanced_folder:
                 report.save_sounds(folder, batch.id, p["signal"], p["lens"])
         return loss.detach()
 
@@ -271,21 +279,20 @@ class MimicBrain(sb.Brain):
             self.stopper.leave_if_asked()
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Nothing to load: ``load_average`` did."""
+        """Nothing to load: ``load_chosen`` did."""
 
-    def load_average(self):
-        """Put the mean of the chosen checkpoints into the modules: it is scored and handed over."""
-        h = self.hparams
-        chosen = self.checkpointer.chosen(h.select_by, h.checkpoint_avg)
-        if self.test_only and not chosen and h.number_of_epochs:
+    def load_chosen(self):
+        """Put the chosen checkpoint, or their mean, into the modules: scored and handed over."""
+        h, saver = self.hparams, self.checkpointer
+        epochs = saver.load_mean(self.modules, h.select_by, h.checkpoint_avg)
+        if self.test_only and not epochs and h.number_of_epochs:
             raise RecipeError(
                 f"{h.output_folder}/save holds no checkpoint to score. Train first, without "
                 "--test_only; --number_of_epochs=0 scores what the earlier stages left."
             )
-        load_mean(self.modules, chosen)
-        self.state.load_balance(self.checkpointer.find_checkpoint(ckpt_predicate=is_whole_epoch))
-        h.epoch_counter.current = max([c.meta["epoch"] for c in chosen], default=self.epoch)
-        logger.info("Scoring the mean of epochs %s", [c.meta["epoch"] for c in chosen])
+        self.state.load_balance(saver.find_checkpoint(ckpt_predicate=is_whole_epoch))
+        h.epoch_counter.current = max(epochs, default=self.epoch)  # decides which losses count
+        logger.info("Scoring the mean of epochs %s", epochs)
 
 
 def run(arguments, stopper):
@@ -302,12 +309,15 @@ def run(arguments, stopper):
         if hparams["number_of_epochs"]:
             with stopper.held():
                 brain.fit(hparams["epoch_counter"], train, valid)
-        brain.load_average()
+        brain.load_chosen()
+        run_on_main(hand_over, args=[brain.modules, hparams["output_folder"]])
         brain.evaluate(test)
-        if if_main_process():
-            hand_over(brain.modules, hparams["output_folder"])
-            report.leave_results(brain)
         brain.scores.close()
+        run_on_main(report.write_cost, args=[brain])
+        run_on_main(brain.figures.finish)
+        if hparams["export"]:
+            folder = Path(hparams["output_folder"]) / "model"
+            run_on_main(export_model, args=[brain.modules, vars(brain.hparams), tokens, folder])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import io
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +17,31 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".aif", ".w64", "
 UNKNOWN_SIZE = 0x7FFFF000  # bytes; what writes to a pipe announces this size or more
 
 
-def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarray, int]:
-    """A sound file -> (float32 [samples] within -1..1, rate in Hz); channels are averaged.
-
-    ``start`` and ``samples`` read a part. RecipeError for a missing or unreadable file.
-    """
+@contextmanager
+def opened(path: str | Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file to read from; RecipeError if it is missing or damaged, also while it is read."""
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
-            if start and file.seekable():  # GSM is not
-                file.seek(start)
-                start = 0
-            wanted = file.frames if samples < 0 else start + samples
-            signal = file.read(wanted, dtype="float32", always_2d=True)[start:]
-            return np.ascontiguousarray(signal.mean(axis=1)), file.samplerate
-    except (soundfile.LibsndfileError, OSError) as problem:
-        reason = str(problem).partition(": ")[2] or problem
+        if not Path(path).is_file():  # a pipe would wait for ever
+            raise OSError("there is no such file.")
+        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name may be no text
+            yield file
+    except (soundfile.LibsndfileError, OSError, TypeError) as problem:  # TypeError: raw samples
+        reason = getattr(problem, "error_string", problem)
         raise RecipeError(
-            f"Cannot read {path} as sound: {reason} Accepted: what libsndfile reads "
-            f"({', '.join(SUFFIXES)}). Check the path, convert the file or download it again."
+            f"{path} cannot be read as sound: {reason} Accepted: what libsndfile reads "
+            f"({', '.join(SUFFIXES)}). Convert the file or get it again."
         ) from problem
+
+
+def read(path: str | Path, start: int = 0, samples: int = -1) -> tuple[np.ndarray, int]:
+    """A sound file, or a part -> (float32 [samples], the mean of the channels; rate in Hz)."""
+    with opened(path) as file:
+        if file.seekable():  # GSM is not
+            file.seek(start)
+            start = 0
+        wanted = file.frames if samples < 0 else start + samples
+        signal = file.read(wanted, dtype="float32", always_2d=True)[start:]
+        return np.ascontiguousarray(signal.mean(axis=1)), file.samplerate
 
 
 def write(path: str | Path, signal: np.ndarray, rate: int) -> None:
@@ -46,9 +54,6 @@ def write(path: str | Path, signal: np.ndarray, rate: int) -> None:
 
 
 def is_cut_short(info: soundfile._SoundFileInfo) -> bool:
-    """Whether the header announces more than the file holds (``info`` of ``soundfile.info``).
-
-    The size that stands for "unknown" in files from a pipe announces nothing.
-    """
+    """Whether the header announces more than the file holds (``info`` of ``soundfile.info``)."""
     announced = re.search(r"^data : (\d+) \(should be", info.extra_info, re.MULTILINE)
     return announced is not None and int(announced[1]) < UNKNOWN_SIZE

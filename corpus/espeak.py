@@ -6,7 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import resample_poly
 
+from corpus.layout import SAMPLE_RATE
 from errors import RecipeError, wanted
 
 RATE = 22050  # Hz, of what espeak-ng makes
@@ -28,33 +30,22 @@ def package_folder() -> Path:
 
 def _loader():
     """The pip package that holds the C library and its data."""
-    return wanted(
-        "espeakng-loader",
-        "Speaking the mini corpus, and pronouncing words that the dictionary lacks,",
-        "add these words with --extra_lexicon",
-    )
+    purpose = "Speaking the mini corpus, and pronouncing words that the dictionary lacks,"
+    return wanted("espeakng-loader", purpose, "add these words with --extra_lexicon")
 
 
 def prepare_data(folder: str | Path, variants: dict[str, str]) -> Path:
-    """Lay out in ``folder`` espeak-ng's data and our own voice ``variants`` (name -> file text).
-
-    The engine takes voices of one data folder only, so links to the packaged files are made here.
-    """
+    """Lay out espeak-ng's data in a folder, with our own voice ``variants`` (name -> file text)."""
     data = Path(folder) / "espeak-ng-data"
     own = data / "voices" / "!v"
     own.mkdir(parents=True)
+    # The engine takes the voices of one folder only: the rest of the package is linked there.
     for entry in (package_folder() / data.name).iterdir():
         if entry.name != "voices":
             (data / entry.name).symlink_to(entry)
     for name, text in variants.items():
         (own / name).write_text(text, encoding="ascii")
     return Path(folder)
-
-
-@lru_cache(maxsize=1)
-def engine(folder: Path) -> "Engine":
-    """This process's engine on a data folder; one at a time, as the library is one global state."""
-    return Engine(folder)
 
 
 class Engine:
@@ -74,7 +65,7 @@ class Engine:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def say(self, voice: str, text: str, speed: float) -> np.ndarray:
-        """Speak ``text`` at ``speed`` words a minute: float32 ``[samples]`` at ``RATE``, -1..1."""
+        """Speak ``text`` at ``speed`` words a minute: float64 ``[samples]`` at 16 kHz, -1..1."""
         self._pieces.clear()
         encoded = text.encode() + b"\0"
         self._ask("SetVoiceByName", voice.encode())
@@ -82,7 +73,7 @@ class Engine:
         self._ask("Synth", encoded, len(encoded), 0, 0, 0, UTF8, None, None)
         if not self._pieces:
             raise RecipeError(f"espeak-ng said nothing for {text!r} with voice {voice!r}.")
-        return np.concatenate(self._pieces).astype(np.float32) / 32768
+        return resample_poly(np.concatenate(self._pieces) / 32768, SAMPLE_RATE, RATE)
 
     def phonemes(self, voice: str, text: str) -> list[str]:
         """The phonemes of ``text`` in IPA, without stress."""
@@ -102,3 +93,6 @@ class Engine:
         status = getattr(self._library, f"espeak_{function}")(*arguments)
         if status != 0:
             raise RecipeError(f"espeak-ng refused {function} {arguments} (status {status}).")
+
+
+engine = lru_cache(maxsize=1)(Engine)  # one at a time, as the library is one global state

@@ -1,9 +1,11 @@
 """Files and folders: whole writes, text in UTF-8, folders walked with links and without junk."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tqdm.contrib.concurrent import thread_map
 
 from errors import RecipeError
 
@@ -54,7 +56,7 @@ def typed_path(text: str) -> Path:
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder is one that systems leave behind, such as ``._a.wav``."""
+    """Whether a file or folder is one that systems leave, such as ``._a.wav``."""
     return name.startswith(".") or name in JUNK
 
 
@@ -63,31 +65,33 @@ def find_files(
 ) -> list[Path]:
     """All files below a folder with one of the suffixes (lower case, with the dot), sorted.
 
-    Links to folders are followed, each folder once. Junk is passed over, and so is the folder
-    ``leave_out``, such as an output folder inside the input.
+    Links are followed, each folder once. Junk and the folder ``leave_out`` are left out.
     """
-    suffixes, found, seen = tuple(suffixes), [], set()
-    if leave_out is not None and Path(leave_out).exists():
-        seen.add(identity(leave_out))
+    suffixes, found = tuple(suffixes), []
+    seen = {os.path.realpath(leave_out)} if leave_out else set()
     for root, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        if root != str(folder) and identity(root) in seen:
+        real = os.path.realpath(root)
+        if real in seen and root != str(folder):
             folders.clear()
             continue
-        seen.add(identity(root))
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not is_junk(name))
-        found += [
-            Path(root, name)
-            for name in files
-            if not is_junk(name) and os.path.splitext(name)[1].lower() in suffixes
-        ]
+        files = [Path(root, name) for name in files if not is_junk(name)]
+        found += [path for path in files if path.suffix.lower() in suffixes]
     return sorted(found)
-
-
-def identity(path: str | Path) -> tuple[int, int]:
-    """What tells a folder from all others, whatever path leads to it."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
 
 
 def _refuse(problem: OSError):
     raise RecipeError(f"{problem.filename} cannot be read: {problem.strerror}. Check the path.")
+
+
+def in_threads(function: Callable, items: list, title: str) -> list:
+    """What a function returns for each item, or its RecipeError: a bad item costs only itself."""
+
+    def call(item):
+        try:
+            return function(item)
+        except RecipeError as problem:
+            return problem
+
+    return thread_map(call, items, desc=title, delay=5, disable=None)  # delay: s without a bar

@@ -1,35 +1,37 @@
-"""The folders of VoiceBank-DEMAND (Edinburgh DataShare 10283/2791), and the utterances in them."""
+"""The layout of VoiceBank-DEMAND (Edinburgh DataShare 10283/2791): utterances found and written."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.audio import SUFFIXES
-from corpus.files import find_files
+import numpy as np
+
+from corpus.audio import SUFFIXES, write
+from corpus.files import find_files, is_junk, read_text, write_text
 from errors import RecipeError
 
 SAMPLE_RATE = 16000  # Hz, of all that is trained, enhanced and recognized
-MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
-VALID_SPEAKERS = ("p226", "p287")  # of the 28: a man and a woman; any two would do
+AT_16K = "_16k"  # ends the names of folders with the 16 kHz versions of the archives' folders
 
 
-@dataclass(frozen=True)
 class Part:
     """One half of the corpus: its folders, and its log of utterance, noise, SNR (dB)."""
 
-    name: str
-    clean: str
-    noisy: str
-    text: str
-    log: str
+    def __init__(self, name: str, folder: str):
+        self.name, self.text, self.log = name, f"{folder}_txt", f"log_{folder}.txt"
+        self.clean, self.noisy = f"clean_{folder}_wav", f"noisy_{folder}_wav"
+
+    def files(self, data_folder: Path, name: str) -> list[Path]:
+        """Where the clean, the noisy and the text file of an utterance are written."""
+        folders = (self.clean + AT_16K, self.noisy + AT_16K, self.text)
+        suffixes = (".wav", ".wav", ".txt")
+        return [data_folder / f / (name + s) for f, s in zip(folders, suffixes, strict=True)]
 
 
-def _part(name: str, part: str) -> Part:
-    return Part(name, f"clean_{part}_wav", f"noisy_{part}_wav", f"{part}_txt", f"log_{part}.txt")
-
-
-TRAIN = {count: _part("train", f"trainset_{count}spk") for count in (28, 56)}  # by speakers
-TEST = _part("test", "testset")
+TRAIN = {count: Part("train", f"trainset_{count}spk") for count in (28, 56)}  # by speakers
+TEST = Part("test", "testset")
+MADE = (TRAIN[28], TEST)  # the parts of a corpus that the recipe makes
 
 
 @dataclass(frozen=True)
@@ -47,58 +49,67 @@ class Utterance:
         return self.name.rpartition("_")[0]
 
 
-def at_16k(folder: str) -> str:
-    """The name of the folder with the 16 kHz version of an archive's folder."""
-    return f"{folder}_16k"
-
-
 def find_utterances(
     data_folder: Path, parts: Iterable[Part], needs_text: bool
 ) -> dict[str, list[Utterance]]:
-    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty.
-
-    A text without sound is no utterance: the archives hold texts of more speakers than sound.
-    """
+    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty."""
     utterances, missing = {}, []
     for part in parts:
         clean, noisy = (_find(data_folder, name, SUFFIXES) for name in (part.clean, part.noisy))
         text = _find(data_folder, part.text, (".txt",)) if needs_text else {}
         needed = {part.clean: clean, part.noisy: noisy} | ({part.text: text} if needs_text else {})
         missing += [name for name, files in needed.items() if not files]
-        names = sorted(clean.keys() | noisy.keys())
         utterances[part.name] = [
-            Utterance(n, clean.get(n), noisy.get(n), text.get(n)) for n in names
+            Utterance(name, clean.get(name), noisy.get(name), text.get(name))
+            for name in sorted(clean.keys() | noisy.keys())
         ]
     if missing:
         raise RecipeError(
-            f"{data_folder} lacks {', '.join(missing)}, also with {at_16k('')}, or nothing is in "
+            f"{data_folder} lacks {', '.join(missing)}, also with {AT_16K}, or nothing is in "
             "them. Get a corpus by data_prep.py download, mini or mix; see data_prep.py --help."
         )
     return utterances
-
-
-def find_log(data_folder: Path, part: Part) -> Path | None:
-    """The part's log file, in the data folder or in its ``logfiles/``; None if there is none."""
-    for candidate in (data_folder / part.log, data_folder / "logfiles" / part.log):
-        if candidate.is_file():
-            return candidate
-    return None
 
 
 def by_stem(files: Iterable[Path]) -> dict[str, Path]:
     """Files by their names without suffix; RecipeError where two have the same."""
     found = {}
     for path in files:
-        if path.stem in found:
+        if found.setdefault(path.stem, path) != path:
             raise RecipeError(f"{found[path.stem]} and {path} have one name. Remove one of them.")
-        found[path.stem] = path
     return found
 
 
-def _find(data_folder: Path, name: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def _find(data_folder, name, suffixes):
     """Files of the 16 kHz version of a folder, or of the folder itself where that has none."""
-    for folder in (data_folder / at_16k(name), data_folder / name):
-        files = find_files(folder, suffixes) if folder.is_dir() else ()
-        if files:
+    for folder in (data_folder / (name + AT_16K), data_folder / name):
+        if folder.is_dir() and (files := find_files(folder, suffixes)):
             return by_stem(files)
     return {}
+
+
+def claim(record: Path, settings: str) -> None:
+    """Record the settings of a corpus in its folder; RecipeError if the folder holds another."""
+    if record.exists() and read_text(record) == settings:
+        return
+    folder = record.parent
+    if folder.is_dir() and not all(map(is_junk, os.listdir(folder))):
+        raise RecipeError(
+            f"--data_folder: {folder} holds other files, or a corpus of other sources or settings. "
+            "It is left as it is: move it away, or name an empty or a new folder."
+        )
+    write_text(record, settings)
+
+
+def write_utterance(files: list[Path], clean: np.ndarray, noisy: np.ndarray, words: str) -> None:
+    """Write the ``files`` of an utterance: two signals [samples] at 16 kHz, and its words."""
+    write(files[0], clean, SAMPLE_RATE)
+    write(files[1], noisy, SAMPLE_RATE)
+    write_text(files[2], words + "\n")
+
+
+def write_logs(data_folder: Path, utterances: list) -> None:
+    """Write the logs of utterances, which have ``part``, ``name``, ``kind`` (noise) and ``snr``."""
+    for part in MADE:
+        lines = [f"{u.name} {u.kind} {u.snr:g}\n" for u in utterances if u.part is part]
+        write_text(data_folder / part.log, "".join(lines))

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -12,21 +11,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from tqdm.contrib.concurrent import thread_map
 
-from corpus import layout
-from corpus.audio import is_cut_short
-from corpus.files import read_text, write_text
-from corpus.layout import MAX_SECONDS, SAMPLE_RATE, VALID_SPEAKERS, Utterance
-from corpus.pronunciations import Lexicon, lexicon_files, unknown_words_message
+from corpus.audio import is_cut_short, opened
+from corpus.files import in_threads, read_text, write_text
+from corpus.layout import AT_16K, SAMPLE_RATE, TEST, TRAIN, Utterance, find_utterances
+from corpus.pronunciations import OWN_LEXICON, Lexicon, unknown_words_message
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
 
 logger = logging.getLogger(__name__)
 
 VERSION = 2  # raise it when the same data should give other manifests
-THREADS = 16  # the disk is waited for, little is computed
+MAX_SECONDS = 60  # the longest utterance of VoiceBank lasts 15 s
+VALID_SPEAKERS = ("p226", "p287")  # of the 28: a man and a woman; any two would do
 
 
 def prepare(
@@ -41,10 +38,8 @@ def prepare(
 ) -> dict[str, Path]:
     """Write ``train.json``, ``valid.json`` and ``test.json``; returns their paths by name.
 
-    The data are left as they are; validation speakers are withheld from the training folders.
-    All is checked, and one RecipeError says all that is wrong; with ``on_bad_utterance="skip"``
-    bad utterances are left out and listed in ``bad_utterances.txt``. Without ``needs_text``
-    entries have no words and phones. ``speakers``: 28 or 56 (default: what is there, 28 first).
+    One RecipeError says all that is wrong; with ``on_bad_utterance="skip"`` bad utterances are left
+    out and listed in ``bad_utterances.txt``. ``speakers``: 28 or 56 (default: what is there).
     While data and settings stay the same the manifests are used again.
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
@@ -58,43 +53,45 @@ def prepare(
             f"data_folder: no such folder {data_folder}. Get one: data_prep.py --help"
         )
     if speakers is None:
-        there = {path.name.removesuffix("_16k") for path in data_folder.iterdir()}
-        speakers = min((n for n, part in layout.TRAIN.items() if part.clean in there), default=28)
-    parts = (layout.TRAIN[speakers], layout.TEST)
-    utterances = layout.find_utterances(data_folder, parts, needs_text)
-    logs = [log for part in parts if (log := layout.find_log(data_folder, part))]
-    lexicons = [_hash(path) for path in lexicon_files(extra_lexicon)]
-    settings = [VERSION, valid_speakers, max_seconds, skip, needs_text, lexicons]
-    mark = _fingerprint(data_folder, utterances, logs, settings)
+        there = {path.name.removesuffix(AT_16K) for path in data_folder.iterdir()}
+        speakers = min((n for n, part in TRAIN.items() if part.clean in there), default=28)
+    parts = (TRAIN[speakers], TEST)
+    utterances = find_utterances(data_folder, parts, needs_text)
+    conditions = _conditions(data_folder, parts)
+    lexicons = [read_text(path) for path in (OWN_LEXICON, extra_lexicon) if path]
+    settings = [VERSION, valid_speakers, max_seconds, skip, needs_text, conditions, lexicons]
+    items = [item for found in utterances.values() for item in found]
+    files = [path for item in items for path in (item.clean, item.noisy, item.text) if path]
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    mark = _hash(json.dumps([settings, facts]).encode())
     paths = {name: save_folder / f"{name}.json" for name in ("train", "valid", "test")}
+    derived, bad_list = save_folder / "derived_words.txt", save_folder / "bad_utterances.txt"
     stamp = save_folder / "manifests.stamp.json"
+    there = {p.name: _hash(p.read_bytes()) for p in (*paths.values(), derived) if p.is_file()}
     try:
         known = json.loads(read_text(stamp))
-        outputs = known["outputs"]  # hashes of what was written by the recipe, not by hand
-    except (RecipeError, ValueError, TypeError, KeyError):  # none yet, or damaged
-        known, outputs = {}, {}
-    same = known.get("data_and_settings") == mark
-    if same and all(outputs.get(path.name) == _hash(path) for path in paths.values()):
+    except (RecipeError, ValueError):  # none yet, or damaged
+        known = {}
+    ours = known.get("outputs", {})  # hashes of what was written by the recipe, not by hand
+    if known == {"data_and_settings": mark, "outputs": there}:
         return paths
 
-    save_folder.mkdir(parents=True, exist_ok=True)
     lexicon = Lexicon(extra_lexicon) if needs_text else None
     faults = _check_split(utterances, valid_speakers)
     manifests, bad, unknown = _survey(
-        data_folder, utterances, logs, lexicon, valid_speakers, max_seconds
+        data_folder, utterances, conditions, lexicon, valid_speakers, max_seconds
     )
     if skip:
-        write_text(save_folder / "bad_utterances.txt", "".join(f"{line}\n" for line in bad))
+        write_text(bad_list, "".join(f"{line}\n" for line in bad))
         if bad:
             note = "%d problem(s): their utterances are left out, see %s"
-            logger.warning(note, len(bad), save_folder / "bad_utterances.txt")
+            logger.warning(note, len(bad), bad_list)
     elif bad:
-        place = shlex.quote(f"--data_folder={data_folder}")
-        faults += [
-            f"{data_folder}: {len(bad)} problem(s) with the files:\n{listed(bad)}",
-            f"To bring files to 16 kHz: python data_prep.py resample {place}",
-            "To leave such utterances out: --on_bad_utterance=skip",
-        ]
+        faults.append(f"{data_folder}: {len(bad)} problem(s) with the files:\n{listed(bad)}")
+        faults.append("To leave such utterances out: --on_bad_utterance=skip")
+        if any("sample rate" in problem for problem in bad):
+            place = shlex.quote(f"--data_folder={data_folder}")
+            faults.append(f"To bring files to 16 kHz: python data_prep.py resample {place}")
     if unknown:
         faults.append(unknown_words_message(unknown))
     faults = faults or [f"No utterance is left for {n}." for n in paths if not manifests[n]]
@@ -103,63 +100,43 @@ def prepare(
 
     texts = {paths[n]: json.dumps(entries, indent=1) for n, entries in manifests.items()}
     for path, text in texts.items():
-        if path.is_file() and _hash(path) not in (outputs.get(path.name), _hash_of(text)):
+        if there.get(path.name) not in (None, ours.get(path.name), _hash(text.encode())):
             raise RecipeError(
                 f"{path} was changed by hand, or is not of this recipe, and is not overwritten. "
                 "Move it away, or train on it as it is: --skip_prep=True."
             )
-    derived = save_folder / "derived_words.txt"
-    if lexicon and (not derived.is_file() or _hash(derived) == outputs.get(derived.name)):
+    if lexicon and there.get(derived.name) in (None, ours.get(derived.name)):
         lines = [f"{word} {' '.join(phones)}\n" for word, phones in lexicon.derived.items()]
         texts[derived] = "".join(sorted(lines))
     for path, text in texts.items():
         write_text(path, text)
-    known = {"data_and_settings": mark, "outputs": {path.name: _hash(path) for path in texts}}
-    write_text(stamp, json.dumps(known, indent=1))
+    outputs = {path.name: _hash(text.encode()) for path, text in texts.items()}
+    write_text(stamp, json.dumps({"data_and_settings": mark, "outputs": outputs}, indent=1))
     return paths
 
 
 def names(speakers: Iterable | str | int | None) -> list[str]:
     """Names of speakers as a list: from None, a list, or text such as ``[p226, p287]``."""
-    if isinstance(speakers, str):
-        speakers = speakers.split()
-    elif not isinstance(speakers, Iterable):
-        speakers = [] if speakers is None else [speakers]
+    if not isinstance(speakers, Iterable) or isinstance(speakers, str):
+        speakers = str("" if speakers is None else speakers).split()
     parts = [part.strip("[]()'\" ") for part in ",".join(map(str, speakers)).split(",")]
     return [part for part in parts if part]
 
 
-def _fingerprint(data_folder: Path, utterances: dict, logs: list[Path], settings: list) -> str:
-    """Hash of the settings, and of the names, sizes and times of all files."""
-    files = list(logs)
-    for item in utterances["train"] + utterances["test"]:
-        files += [path for path in (item.clean, item.noisy, item.text) if path]
-    facts = [(str(path.relative_to(data_folder)), path.stat()) for path in files]
-    facts = [(name, status.st_size, status.st_mtime_ns) for name, status in facts]
-    return _hash_of(json.dumps([settings, facts]))
+def _hash(content):
+    return hashlib.sha256(content).hexdigest()
 
 
-def _hash_of(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _hash(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def _survey(data_folder, utterances, logs, lexicon, valid_speakers, max_seconds) -> tuple:
+def _survey(data_folder, utterances, conditions, lexicon, valid_speakers, max_seconds):
     """Inspect the corpus: its manifests, the problems of files, words without phones."""
     manifests, bad, unknown = {"train": {}, "valid": {}, "test": {}}, [], {}
-    conditions = _conditions(logs)
     check = partial(inspect, max_seconds=max_seconds, needs_text=lexicon is not None)
     for part, items in utterances.items():
-        inspected = thread_map(
-            check, items, max_workers=THREADS, desc=f"Checking {part}", delay=5, disable=None
-        )
+        inspected = in_threads(check, items, f"Checking {part}")
         for item, (seconds, tokens, problems) in zip(items, inspected, strict=True):
             phones = [lexicon.phones(token) for token in tokens]
             lacking = [t for t, known in zip(tokens, phones, strict=True) if not known]
-            unknown |= {token: item.name for token in lacking}
+            unknown |= dict.fromkeys(lacking, item.name)
             bad += problems
             if problems or lacking:
                 continue
@@ -178,17 +155,17 @@ def _survey(data_folder, utterances, logs, lexicon, valid_speakers, max_seconds)
     return manifests, bad, unknown
 
 
-def _conditions(logs: list[Path]) -> dict[str, dict]:
-    """Log files, lines ``utterance noise snr`` -> utterance -> noise kind and SNR in dB."""
+def _conditions(data_folder, parts):
+    """Utterance -> noise kind and SNR in dB, from log files with lines ``utterance noise snr``."""
+    logs = [data_folder / folder / part.log for part in parts for folder in ("logfiles", "")]
     conditions = {}
-    for line in "\n".join(map(read_text, logs)).splitlines():
-        fields = line.split()
+    for line in "\n".join(read_text(path) for path in logs if path.is_file()).splitlines():
         try:
-            name, noise, snr = fields[0], fields[1], float(fields[2])
-        except (IndexError, ValueError):
+            name, noise, snr = line.split()[:3]
+            if math.isfinite(float(snr)):
+                conditions[name] = {"noise": noise, "snr": float(snr)}
+        except ValueError:
             continue  # a heading or a remark
-        if math.isfinite(snr):
-            conditions[name] = {"noise": noise, "snr": snr}
     return conditions
 
 
@@ -196,52 +173,47 @@ def inspect(
     utterance: Utterance, max_seconds: float, needs_text: bool = True
 ) -> tuple[float, list[str], list[str]]:
     """Seconds and words of an utterance, and all that is wrong with its files."""
-    name, frames, words, problems = utterance.name, [], [], []
+    frames, words, problems = [], [], []
     if not utterance.speaker:
-        problems.append(f"{name}: the name does not read <speaker>_<number>")
+        problems.append("the name does not read <speaker>_<number>")
     for kind in ("clean", "noisy"):
-        path = getattr(utterance, kind)
-        count, problem = _frames(path) if path else (0, "is missing")
-        if problem:
-            problems.append(f"{name}: the {kind} file {problem}")
-        else:
-            frames.append(count)
+        try:
+            frames.append(_frames(getattr(utterance, kind)))
+        except RecipeError as problem:
+            problems.append(f"the {kind} file {problem}")
     seconds = max(frames, default=0) / SAMPLE_RATE
     if len(set(frames)) == 2:
-        problems.append(f"{name}: clean has {frames[0]} samples, noisy {frames[1]}")
+        problems.append(f"clean has {frames[0]} samples, noisy {frames[1]}")
     if seconds > max_seconds:
-        problems.append(f"{name}: lasts {seconds:.1f} s, longer than max_seconds={max_seconds}")
+        problems.append(f"lasts {seconds:.1f} s, longer than max_seconds={max_seconds}")
     if needs_text:
         try:
             words = words_of(read_text(utterance.text)) if utterance.text else []
             if not words:
                 lack = "holds no words" if utterance.text else "is missing"
-                problems.append(f"{name}: the text file {lack}")
+                problems.append(f"the text file {lack}")
         except RecipeError as problem:
             problems.append(str(problem))
-    return seconds, words, problems
+    return seconds, words, [f"{utterance.name}: {problem}" for problem in problems]
 
 
-def _frames(path: Path) -> tuple[int, str | None]:
-    """Number of samples and what is wrong, by the header; by the samples too if floating point."""
-    try:
-        info = soundfile.info(os.fsencode(path))
-        if is_cut_short(info):
-            return 0, "is cut short: its header announces more samples than it holds"
-        if info.frames == 0:
-            return 0, "holds no samples"
-        if info.samplerate != SAMPLE_RATE:
-            return 0, f"has a sample rate of {info.samplerate} Hz, not {SAMPLE_RATE}"
-        if info.subtype in ("FLOAT", "DOUBLE"):
-            samples, _ = soundfile.read(os.fsencode(path))
-            if not np.isfinite(samples).all():
-                return 0, "holds samples that are not finite numbers"
-    except (soundfile.LibsndfileError, OSError):
-        return 0, "cannot be read as sound (empty, damaged, or of another format)"
-    return info.frames, None
+def _frames(path):
+    """The number of samples of a file at 16 kHz; RecipeError says what is wrong with it."""
+    if path is None:
+        raise RecipeError("is missing")
+    with opened(path) as file:
+        if is_cut_short(file):
+            raise RecipeError("is cut short: its header announces more samples than it holds")
+        if file.frames == 0:
+            raise RecipeError("holds no samples")
+        if file.samplerate != SAMPLE_RATE:
+            raise RecipeError(f"has a sample rate of {file.samplerate} Hz, not {SAMPLE_RATE}")
+        if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(file.read()).all():
+            raise RecipeError("holds samples that are not finite numbers")
+        return file.frames
 
 
-def _check_split(utterances: dict[str, list[Utterance]], valid_speakers: list[str]) -> list[str]:
+def _check_split(utterances, valid_speakers):
     """What is wrong with the speakers to validate on, and with the test's utterances."""
     counts = Counter(utterance.speaker for utterance in utterances["train"])
     faults = []

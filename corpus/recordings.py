@@ -4,14 +4,12 @@ import csv
 import io
 import os
 import re
+from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-import soundfile
-
-from corpus.audio import SUFFIXES
+from corpus.audio import SUFFIXES, opened
 from corpus.files import find_files, read_text
 from errors import RecipeError, listed
 
@@ -21,15 +19,7 @@ LAYOUTS = (
     "the flac files); or one folder for each speaker, with sound and text files (.txt or .lab) of "
     "the same name side by side, or below wav*/SPEAKER and txt/SPEAKER."
 )
-
-
-@dataclass(frozen=True)
-class Speech:
-    """One clean recording: its file, its speaker (fit for file names), its words."""
-
-    path: Path
-    speaker: str
-    words: str
+Speech = namedtuple("Speech", "path speaker words")  # the speaker is fit for file names
 
 
 def find_speech(
@@ -38,26 +28,24 @@ def find_speech(
     """The speech of a folder in one of the LAYOUTS, sorted by path.
 
     ``without`` are patterns (``digits/*``, ``ls_*``) on the path in the folder or on the speaker.
-    RecipeError if nothing is found, or if a recording has no speaker or words.
     """
     if not folder.is_dir():
         raise RecipeError(f"--speech: no such folder {folder}")
     table = folder / "manifest.csv"
-    found = _from_table(table) if table.is_file() else _from_folders(folder, leave_out)
-    found = {
-        path: (speaker.strip(), " ".join(words.split()))
-        for path, speaker, words in found
-        if not any(
-            fnmatch(os.path.relpath(path, folder), p) or fnmatch(speaker, p) for p in without
-        )
-    }
-    if not found:
-        raise RecipeError(f"--speech: no speech in {folder}, without {list(without)}.\n{LAYOUTS}")
-    bad = [f"{path} has no {'words' if speaker else 'speaker'}"
-           for path, (speaker, words) in found.items() if not (speaker and words)]  # fmt: skip
+    rows = _from_table(table) if table.is_file() else _from_folders(folder, leave_out)
+    found, bad = {}, []
+    for path, speaker, words in rows:
+        names = (os.path.relpath(path, folder), speaker)
+        if any(fnmatch(name, pattern) for name in names for pattern in without):
+            continue
+        if not speaker.strip() or not words.strip():
+            bad.append(f"{path} has no {'words' if speaker.strip() else 'speaker'}")
+        found[path] = Speech(path, safe_name(speaker), " ".join(words.split()))
     if bad:
         raise RecipeError(f"--speech: {len(bad)} recording(s):\n{listed(bad)}\n{LAYOUTS}")
-    return [Speech(path, safe_name(found[path][0]), found[path][1]) for path in sorted(found)]
+    if not found:
+        raise RecipeError(f"--speech: no speech in {folder}, without {list(without)}.\n{LAYOUTS}")
+    return [found[path] for path in sorted(found)]
 
 
 def find_noises(
@@ -70,8 +58,9 @@ def find_noises(
     for path in find_files(folder, SUFFIXES, leave_out):
         place = path.relative_to(folder).parts
         try:
-            empty = soundfile.info(os.fsencode(path)).frames == 0
-        except soundfile.LibsndfileError:
+            with opened(path) as file:
+                empty = file.frames == 0
+        except RecipeError:
             empty = True
         if empty or len(place) == 1:
             problems.append(f"{path} " + ("holds no sound" if empty else "is of no noise kind"))
@@ -90,26 +79,27 @@ def safe_name(name: str) -> str:
     return re.sub(r"[\W_]+", "_", name).strip("_") or "speaker"
 
 
-def _from_table(path: Path) -> list[tuple[Path, str, str]]:
+def _from_table(path):
+    """Path, speaker and words of each recording in a table of any spreadsheet."""
     text = read_text(path)
     header = text.partition("\n")[0]
+    table = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count), restval="")
     try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=max(",;\t", key=header.count)))
+        table.fieldnames = [name.strip().lower() for name in table.fieldnames or ()]
+        rows = [row for row in table if any(row.values())]
     except csv.Error as problem:
         raise RecipeError(f"{path} cannot be read: {problem}") from problem
-    names = [name.strip().lower() for name in rows[0]] if rows else []
-    lacking = [name for name in ("path", "speaker", "words") if name not in names]
-    rows = [dict(zip(names, row, strict=False)) for row in rows[1:] if any(row)]
+    lacking = [name for name in ("path", "speaker", "words") if name not in table.fieldnames]
     if lacking or not rows:
         raise RecipeError(f"{path} lacks the column(s) {', '.join(lacking)}, or has no rows")
     absent = [row["path"] for row in rows if not (path.parent / row["path"]).is_file()]
     if absent:
         raise RecipeError(f"{path} names {len(absent)} missing file(s):\n{listed(absent)}")
-    return [(path.parent / r["path"], r.get("speaker", ""), r.get("words", "")) for r in rows]
+    return [(path.parent / row["path"], row["speaker"], row["words"]) for row in rows]
 
 
-def _from_folders(folder: Path, leave_out: Path | None) -> list[tuple[Path, str, str]]:
-    """LibriSpeech's speaker is the first number of the file name, else the first folder."""
+def _from_folders(folder, leave_out):
+    """Path, speaker and words of each recording in a tree of sound and text files."""
     texts = {path.with_suffix(""): path for path in find_files(folder, TEXTS, leave_out)}
     librispeech = {
         listing.parent / line.split()[0]: " ".join(line.split()[1:])

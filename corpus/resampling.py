@@ -22,11 +22,18 @@ KAISER = {
 LARGEST_TABLE = 2e7  # numbers in the table of filters
 
 
-def resample(signal: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-    """Float32 [samples] at ``rate`` Hz -> [ceil(samples * new_rate / rate)].
+@lru_cache(maxsize=8)
+def _resampler(rate, new_rate):
+    if rate * new_rate / gcd(rate, new_rate) ** 2 > LARGEST_TABLE:
+        raise RecipeError(
+            f"{rate} Hz cannot be brought to {new_rate} Hz directly. Convert the file to a usual "
+            "rate first, such as 16000, 44100 or 48000 Hz."
+        )
+    return Resample(rate, new_rate, **KAISER)
 
-    RecipeError for two rates that would need too large a table of filters.
-    """
+
+def resample(signal: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Float32 [samples] -> [ceil(samples * new_rate / rate)]; RecipeError for odd rates (Hz)."""
     if rate == new_rate or not len(signal):
         return signal
     return _resampler(rate, new_rate)(torch.from_numpy(signal)).numpy()
@@ -38,10 +45,7 @@ class StreamResampler:
     def __init__(self, rate: int, new_rate: int):
         common = gcd(rate, new_rate)
         self.old, self.new = rate // common, new_rate // common  # samples of one period
-        if rate != new_rate:
-            self.resampler = _resampler(rate, new_rate)
-            # periods that the filter reaches beyond a block
-            self.context = ceil(_reach(self.old, self.new) / self.old) + 1
+        self.resampler = _resampler(rate, new_rate)
 
     def length(self, samples: int) -> int:
         """Number of samples that come out."""
@@ -52,13 +56,14 @@ class StreamResampler:
         if self.old == self.new:
             yield from blocks
             return
+        context = ceil(self.resampler.width / self.old)  # periods that the filter reaches
         # What the filter still needs, the place where it starts, and the periods that are done
         held, start, done = np.empty(0, np.float32), 0, 0
         for block in itertools.chain(blocks, [None]):
             last = block is None
             held = held if last else np.concatenate([held, block])
             samples = start + len(held)  # so far
-            ready = ceil(samples / self.old) if last else samples // self.old - self.context
+            ready = ceil(samples / self.old) if last else samples // self.old - context
             if ready <= done:
                 continue
             resampled = self.resampler(torch.from_numpy(held)).numpy()
@@ -66,22 +71,5 @@ class StreamResampler:
             end = min(ready * self.new, self.length(samples))
             yield resampled[done * self.new - offset : end - offset]
             done = ready
-            kept = max(0, done - self.context) * self.old
+            kept = max(0, done - context) * self.old
             held, start = held[kept - start :], kept
-
-
-def _reach(old: int, new: int) -> float:
-    """Samples of the old rate that the filter reaches to either side."""
-    return KAISER["lowpass_filter_width"] / KAISER["rolloff"] * old / min(old, new)
-
-
-@lru_cache(maxsize=8)
-def _resampler(rate: int, new_rate: int) -> Resample:
-    common = gcd(rate, new_rate)
-    old, new = rate // common, new_rate // common
-    if new * (old + 2 * _reach(old, new)) > LARGEST_TABLE:
-        raise RecipeError(
-            f"{rate} Hz cannot be brought to {new_rate} Hz directly. Convert the file to a usual "
-            "rate first, such as 16000, 44100 or 48000 Hz."
-        )
-    return Resample(rate, new_rate, **KAISER)

@@ -33,11 +33,7 @@ TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[^\w\s]")
 
 
 def words_of(sentence: str) -> list[str]:
-    """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> IT'S, FIVE, O'CLOCK.
-
-    Punctuation goes, apostrophes and hyphens inside words stay, accents are dropped, dotted
-    abbreviations become letters (``U.S.`` -> U, S), numbers are written out (``A9`` -> A, NINE).
-    """
+    """Split a sentence into upper-case tokens: ``"It's 5 o'clock."`` -> IT'S, FIVE, O'CLOCK."""
     text = re.sub(r"\bN[oO]\. ?(?=\d)", "NUMBER ", _plain(sentence)).upper()
     text = re.sub(r"\b(?:[A-Z]\.){2,}", lambda found: found[0].replace(".", " "), text)
     text = re.sub(r"(?<=\d)/(?=\d)", " \u2044 ", text)  # 1/2: a half, or the first of February?
@@ -45,7 +41,11 @@ def words_of(sentence: str) -> list[str]:
     text = re.sub(r"\b(\d\d?):00\b", r"\1 O'CLOCK", text)
     text = RANKED.sub(_ranked, AMOUNT.sub(_amount, text))
     text = NUMBER.sub(_number, LETTER_DIGIT.sub(" ", text))
-    return [token for token in TOKEN.findall(text) if not _is_silent(token)]
+    return [
+        token
+        for token in TOKEN.findall(text)
+        if token in SPOKEN_PUNCTUATION or not unicodedata.category(token[0]).startswith("P")
+    ]
 
 
 def as_words(tokens: list[str]) -> str:
@@ -54,11 +54,8 @@ def as_words(tokens: list[str]) -> str:
 
 
 def number_in_words(digits: str, to: str = "cardinal") -> str:
-    """``"21"`` -> ``"TWENTY ONE"``; ``to``: a kind of num2words, such as ordinal.
-
-    Four digits are read as a year; long and zero-led numbers digit by digit, as of telephones.
-    """
-    plain = digits.isdecimal()
+    """``"21"`` -> ``"TWENTY ONE"``; ``to``: a kind of num2words, such as ordinal."""
+    plain = digits.isdecimal()  # long and zero-led ones are read digit by digit, as of telephones
     if plain and to == "cardinal" and (len(digits) > 6 or digits[:-1].startswith("0")):
         return " ".join(number_in_words(digit) for digit in digits)
     number = int(digits.replace(",", ""))
@@ -89,10 +86,8 @@ def _ranked(found):
     digits, ending = found.groups()
     if ending in ("ST", "ND", "RD", "TH"):
         return number_in_words(digits, to="ordinal")
-    words = number_in_words(digits)
-    if words.endswith("Y"):
-        return words[:-1] + "IES"
-    return words + ("ES" if words.endswith("X") else "S")
+    plural = number_in_words(digits) + "S"
+    return re.sub("XS$", "XES", re.sub("YS$", "IES", plural))
 
 
 def _number(found):
@@ -100,7 +95,3 @@ def _number(found):
     fraction = "".join(fractions)
     point = f" POINT {' '.join(map(number_in_words, fraction))}" if fraction else ""
     return f" {number_in_words(whole) if whole else ''}{point} "
-
-
-def _is_silent(token):
-    return unicodedata.category(token[0])[0] == "P" and token not in SPOKEN_PUNCTUATION

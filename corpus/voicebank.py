@@ -5,17 +5,16 @@ import shutil
 import time
 import zipfile
 import zlib
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
-from tqdm.contrib.concurrent import thread_map
 
 from corpus.audio import SUFFIXES, read, write
-from corpus.files import find_files, is_junk, whole
-from corpus.layout import SAMPLE_RATE, TEST, TRAIN, at_16k, by_stem
+from corpus.files import find_files, in_threads, is_junk, whole
+from corpus.layout import AT_16K, SAMPLE_RATE, TEST, TRAIN, by_stem
 from corpus.resampling import resample
 from errors import RecipeError
 
@@ -25,41 +24,38 @@ CHUNK = 1 << 18  # bytes
 TIMEOUT = 60  # s without a byte
 LOST_CONNECTION = (URLError, HTTPException, ConnectionError, TimeoutError)
 FINAL = (400, 401, 403, 404, 410)  # HTTP states that another attempt does not mend
-QUIET_SECONDS = 5  # no progress bar before
 
 
 def download(
     data_folder: Path, base_url: str = BASE_URL, speakers: int = 28, pause: float = 1.0
 ) -> bool:
-    """Fetch and unpack the corpus; safe to interrupt and to repeat at any moment.
+    """Fetch and unpack the corpus; False if the log files could not be fetched.
 
-    Archives stay in ``archives``. A mark ``<name>.unpacked`` is left with each that is unpacked,
-    which may then be deleted. False if the log files could not be fetched.
+    Safe to interrupt and to repeat. Archives stay in ``archives`` with a mark ``<name>.unpacked``;
+    an archive with a mark may be deleted.
     """
     parts = (TRAIN[speakers], TEST)
-    for folder in (name for part in parts for name in (part.clean, part.noisy, part.text)):
-        _obtain(data_folder, base_url, f"{folder}.zip", pause)
-    try:
-        _obtain(data_folder, base_url, LOGS, pause)
-    except RecipeError:
-        return False
+    names = [f"{folder}.zip" for part in parts for folder in (part.clean, part.noisy, part.text)]
+    for name in [*names, LOGS]:
+        archive = data_folder / "archives" / name
+        mark = archive.with_name(f"{name}.unpacked")
+        if mark.exists():
+            continue
+        try:
+            unpack(fetch(f"{base_url.rstrip('/')}/{name}", archive, pause=pause), data_folder)
+            mark.touch()
+        except RecipeError:
+            if name == LOGS:
+                return False
+            raise
     return True
-
-
-def _obtain(data_folder: Path, base_url: str, name: str, pause: float) -> None:
-    """Fetch and unpack one archive, unless that was done before."""
-    archive = data_folder / "archives" / name
-    mark = archive.with_name(f"{name}.unpacked")
-    if not mark.exists():
-        unpack(fetch(f"{base_url.rstrip('/')}/{name}", archive, pause=pause), data_folder)
-        mark.touch()
 
 
 def fetch(url: str, target: Path, attempts: int = 6, pause: float = 1.0) -> Path:
     """Download ``url`` to ``target`` unless it is there, and go on where an attempt stopped.
 
-    Bytes gather in ``<target>.part``. After a failure it waits ``pause`` s, then twice as long
-    each time; an attempt that brought bytes starts the count again.
+    It waits ``pause`` s after a failure, then twice as long each time. An attempt that brought
+    bytes starts the count again.
     """
     part = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,102 +81,69 @@ def fetch(url: str, target: Path, attempts: int = 6, pause: float = 1.0) -> Path
     return target
 
 
-def _receive(response, part: Path, start: int) -> None:
+def _receive(response: HTTPResponse, part: Path, start: int) -> None:
     """Append an answer to ``part``; ConnectionError if less comes than was announced."""
     start = start if response.status == 206 else 0  # else the server sends the whole file
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
-    bar = tqdm(initial=start, total=total, unit="B", unit_scale=True, desc=part.stem, disable=None)
-    with open(part, "ab" if start else "wb") as file, bar:
-        while chunk := response.read(CHUNK):
-            file.write(chunk)
-            bar.update(len(chunk))
+    bar = {"initial": start, "total": total, "desc": part.stem, "disable": None}
+    with (
+        open(part, "ab" if start else "wb") as file,
+        tqdm.wrapattr(response, "read", **bar) as source,
+    ):
+        shutil.copyfileobj(source, file, CHUNK)
     if total not in (None, _size(part)):
         raise ConnectionError(f"{_size(part)} of {total} bytes came")
 
 
-def _size(path: Path) -> int:
+def _size(path):
     return path.stat().st_size if path.exists() else 0
 
 
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack ``NAME.zip`` into ``folder/NAME`` and return the number of files.
-
-    A leading folder ``NAME`` in the archive is not doubled. Files that are there with the right
-    size are kept; each appears whole or not at all. A damaged archive is deleted and named.
-    """
-    target = folder / archive.stem
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack ``NAME.zip`` into ``folder/NAME``, each file whole; a damaged archive is deleted."""
+    files, target = {}, folder / archive.stem
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = _members(opened, archive, target)
-            for path, member in tqdm(
-                members.items(), f"Unpacking {archive.name}", delay=QUIET_SECONDS, disable=None
-            ):
-                if _size(path) != member.file_size or not path.exists():
-                    with (
-                        opened.open(member) as source,
-                        whole(path) as aside,
-                        open(aside, "wb") as f,
-                    ):
-                        shutil.copyfileobj(source, f)  # checks the CRC at the end
+            for member in opened.infolist():
+                parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+                path = target.joinpath(*parts[parts[:1] == (archive.stem,) :])
+                if ".." in parts or not path.is_relative_to(target):
+                    raise RecipeError(
+                        f"{archive} holds {member.filename}, which leaves the folder; nothing was "
+                        "unpacked. Delete it and download it from a source that you trust."
+                    )
+                if not member.is_dir() and not any(map(is_junk, parts)):
+                    files[path] = member
+            bar = tqdm(files.items(), f"Unpacking {archive.name}", delay=5, disable=None)
+            for path, member in bar:
+                with whole(path) as aside, opened.open(member) as source, open(aside, "wb") as out:
+                    shutil.copyfileobj(source, out)  # checks the CRC at the end
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:
         archive.unlink()
         raise RecipeError(
             f"{archive} is damaged ({problem}) and was deleted. Run the same command again to "
             "download it again."
         ) from problem
-    return len(members)
-
-
-def _members(opened: zipfile.ZipFile, archive: Path, target: Path) -> dict:
-    """The archive's files by the path that each gets; RecipeError if one leaves the folder."""
-    members = {}
-    for member in opened.infolist():
-        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-        path = target.joinpath(*parts[parts[:1] == (archive.stem,) :])
-        if ".." in parts or not path.is_relative_to(target):
-            raise RecipeError(
-                f"{archive} holds {member.filename}, which leaves the folder; nothing was "
-                "unpacked. Delete it and download it from a source that you trust."
-            )
-        if not member.is_dir() and not any(map(is_junk, parts)):
-            members[path] = member
-    return members
 
 
 def resample_corpus(data_folder: Path) -> tuple[int, list[str]]:
-    """Make the missing files of the ``_16k`` folders.
-
-    Returns how many were written, and a line for each that could not be.
-    """
-    parts = (*TRAIN.values(), TEST)
-    folders = [data_folder / name for part in parts for name in (part.clean, part.noisy)]
+    """Make the missing 16 kHz files; returns their number, and a line for each that is bad."""
+    folders = [name for part in (*TRAIN.values(), TEST) for name in (part.clean, part.noisy)]
+    there = [data_folder / name for name in folders if (data_folder / name).is_dir()]
     sounds = {
-        folder: by_stem(find_files(folder, SUFFIXES)) for folder in folders if folder.is_dir()
+        path: folder.with_name(folder.name + AT_16K) / f"{stem}.wav"
+        for folder in there
+        for stem, path in by_stem(find_files(folder, SUFFIXES)).items()
     }
-    if not any(sounds.values()):
-        names = ", ".join(folder.name for folder in folders)
+    if not sounds:
+        names = ", ".join(folders)
         raise RecipeError(f"{data_folder}: nothing to resample, no sound files in any of {names}.")
-    work = [
-        (path, folder.with_name(at_16k(folder.name)) / f"{stem}.wav")
-        for folder, files in sounds.items()
-        for stem, path in files.items()
-    ]
-    work = [(path, target) for path, target in work if not target.exists()]
-    problems = thread_map(
-        _resampled, work, max_workers=os.cpu_count(), desc="Resampling", unit="file",
-        delay=QUIET_SECONDS, disable=None,
-    )  # fmt: skip
-    problems = [problem for problem in problems if problem]
+    work = [(path, target) for path, target in sounds.items() if not target.exists()]
+
+    def convert(paths):
+        write(paths[1], resample(*read(paths[0]), SAMPLE_RATE), SAMPLE_RATE)
+
+    done = in_threads(convert, work, "Resampling")
+    problems = [f"{path}: {wrong}" for (path, _), wrong in zip(work, done, strict=True) if wrong]
     return len(work) - len(problems), problems
-
-
-def _resampled(paths: tuple[Path, Path]) -> str | None:
-    """Write the 16 kHz version of a file; what was wrong with it, or None."""
-    source, target = paths
-    try:
-        signal, rate = read(source)
-        write(target, resample(signal, rate, SAMPLE_RATE), SAMPLE_RATE)
-    except RecipeError as problem:
-        return f"{source}: {problem}"
-    return None

@@ -110,12 +110,10 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
 
 def enhancer_facts(enhancer: torch.nn.Module) -> dict:
     """Sizes and class of an enhancer; no class where SpeechBrain's own computes the same."""
-    weight = enhancer.mask_weight
     if type(enhancer) is WideResnet and enhancer.mask_domain == "spectrum":
-        return {"class": None, "sizes": enhancer.sizes, "mask_weight": weight}
+        return {"class": None, "sizes": enhancer.sizes}
     name = f"{type(enhancer).__module__}.{type(enhancer).__qualname__}"
-    changed = {"mask_weight": weight} if "mask_weight" in enhancer.sizes else {}
-    return {"class": name, "sizes": {**enhancer.sizes, **changed}}
+    return {"class": name, "sizes": enhancer.sizes}
 
 
 def search_of(exported: dict[str, torch.nn.Module], hparams: dict) -> str:

@@ -1,4 +1,4 @@
-"""Small corpora for the tests: VoiceBank's layout with noise bursts for speech, and where real data may lie."""
+"""Small corpora in VoiceBank's layout, with noise for speech, and where real data may lie."""
 
 import os
 from pathlib import Path

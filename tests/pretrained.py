@@ -1,4 +1,4 @@
-"""Small models of the package transformers with random parameters, in folders as the hub has them."""
+"""Small random models of the package transformers, in folders as the hub has them."""
 
 import json
 
@@ -11,9 +11,14 @@ from transformers import (
 )
 
 SIZES = dict(
-    hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=24, conv_dim=[8] * 7, num_conv_pos_embeddings=8,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=24,
+    conv_dim=[8] * 7,
+    num_conv_pos_embeddings=8,
     num_conv_pos_embedding_groups=2,
-)  # fmt: skip
+)
 LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'"]
 
 

@@ -183,6 +183,7 @@ def test_each_fault_is_named_with_its_file(corpus, fault):
     FAULTS[fault](corpus)
     message = complaint(corpus)
     assert fault in message and "p226_001" in message and "1 problem(s)" in message
+    assert ("resample" in message) == ("sample rate" in fault)
 
 
 def test_finite_float_files_pass(corpus):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus import mini
+from corpus import layout, mini
 from corpus.espeak import engine, prepare_data
 from corpus.levels import active_level, rms
 from corpus.mini import noises, voices
@@ -26,6 +26,14 @@ def one_process(monkeypatch):
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     return mini.synthesize_mini_corpus(tmp_path_factory.mktemp("mini") / "corpus", **SIZES)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """espeak-ng's data with all voices of the corpus."""
+    everybody = [voice for split in mini.SPLITS for voice in voices.speakers(split)]
+    variants = {voice.name: voice.variant for voice in everybody}
+    return prepare_data(tmp_path_factory.mktemp("voices"), variants)
 
 
 def digests(folder):
@@ -88,7 +96,7 @@ def test_snr_is_the_logged_one(corpus, split, part):
         )
         found = 20 * np.log10(active_level(clean) / rms(noisy - clean))
         assert found == pytest.approx(float(snr), abs=0.1)
-        assert kind in mini.KINDS[split]
+        assert kind in {"train": noises.TRAIN, "test": noises.TEST}[split]
 
 
 def test_same_bytes_for_any_number_of_processes(corpus, tmp_path, monkeypatch):
@@ -96,16 +104,14 @@ def test_same_bytes_for_any_number_of_processes(corpus, tmp_path, monkeypatch):
     assert digests(mini.synthesize_mini_corpus(tmp_path / "two", **SIZES)) == digests(corpus)
 
 
-def test_speech_does_not_depend_on_what_was_said_before(tmp_path):
-    everybody = [voice for split in mini.SNRS for voice in voices.speakers(split)]
-    prepare_data(tmp_path, {voice.name: voice.variant for voice in everybody})
+def test_speech_does_not_depend_on_what_was_said_before(data):
     words = " ".join(VOCABULARY).lower()
     said = [(f"{accent}+p226", words) for accent in voices.ACCENTS]
     said += [(f"{language}+p226", line) for language, line in noises.LINES.items()]
     takes = []
     for _ in range(3):
         assert engine_phones("CABMAN")  # the engine is lent to the lexicon in between
-        takes.append([engine(tmp_path).say(*line, speed=150).tobytes() for line in said])
+        takes.append([engine(data).say(*line, speed=150).tobytes() for line in said])
     assert takes[0] == takes[1] == takes[2]
 
 
@@ -124,9 +130,9 @@ def test_interrupted_synthesis_is_resumed(corpus, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return write(path, *rest)
 
-    write = mini.write
+    write = layout.write
     with monkeypatch.context() as patch:
-        patch.setattr(mini, "write", die_at_fifth)
+        patch.setattr(layout, "write", die_at_fifth)
         with pytest.raises(KeyboardInterrupt):
             mini.synthesize_mini_corpus(folder, **SIZES)
     kept = folder / "clean_trainset_28spk_wav_16k" / "p227_001.wav"
@@ -144,14 +150,14 @@ def test_complete_corpus_is_left_as_it_is(corpus):
 
 def test_corpus_of_other_arguments_is_refused(corpus):
     before = digests(corpus)
-    with pytest.raises(RecipeError, match="another folder"):
+    with pytest.raises(RecipeError, match="of other sources or settings"):
         mini.synthesize_mini_corpus(corpus, **{**SIZES, "n_train": 9})
     assert digests(corpus) == before
 
 
 def test_foreign_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(RecipeError, match="new folder"):
+    with pytest.raises(RecipeError, match="holds other files.*new folder"):
         mini.synthesize_mini_corpus(tmp_path, **SIZES)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -170,21 +176,17 @@ def test_words_are_in_cmudict(corpus):
 
 
 def test_test_speakers_and_noises_are_unseen():
-    names = {split: {voice.name for voice in voices.speakers(split)} for split in mini.SNRS}
+    names = {split: {voice.name for voice in voices.speakers(split)} for split in mini.SPLITS}
     assert not names["test"] & (names["train"] | names["valid"])
     assert not names["train"] & names["valid"]
-    assert not set(mini.KINDS["test"]) & set(mini.KINDS["train"])
+    assert not noises.TEST.keys() & noises.TRAIN.keys()
     assert sum("gender male" in voice.variant for voice in voices.speakers("test")) == 2
 
 
 @pytest.mark.parametrize("kind", list(noises.TRAIN | noises.TEST))
-def test_noises_are_sound_of_rms_1(kind, tmp_path_factory):
-    data = tmp_path_factory.mktemp("voices")
-    everybody = [voice for split in mini.SNRS for voice in voices.speakers(split)]
-    speaker = engine(prepare_data(data, {voice.name: voice.variant for voice in everybody}))
-    first, second = (
-        noises.noise(kind, 8000, np.random.default_rng(seed), speaker) for seed in (0, 1)
-    )
+def test_noises_are_sound_of_rms_1(kind, data):
+    generators = (np.random.default_rng(seed) for seed in (0, 1))
+    first, second = (noises.noise(kind, 8000, rng, engine(data)) for rng in generators)
     assert first.shape == second.shape == (8000,) and rms(first) == pytest.approx(1)
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.9
 

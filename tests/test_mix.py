@@ -107,7 +107,7 @@ def test_repeating_mends_and_other_settings_are_refused(speech, noise, tmp_path)
     (tmp_path / "out" / "noisy_testset_wav_16k" / "dee_001.wav").unlink()
     mix_corpus(speech, noise, tmp_path / "out", SETTINGS)
     assert contents(tmp_path / "out") == before
-    with pytest.raises(RecipeError, match="other speech or settings"):
+    with pytest.raises(RecipeError, match="of other sources or settings"):
         mix_corpus(speech, noise, tmp_path / "out", MixSettings())
     with pytest.raises(RecipeError, match="holds other files"):
         mix_corpus(speech, noise, speech, SETTINGS)
@@ -216,7 +216,7 @@ def test_one_bad_recording_costs_itself(speech, noise, tmp_path, capsys):
     assert data_prep.main([*command, "--valid_speakers=bob", "--test_speakers=dee"]) == 1
     said = capsys.readouterr().err
     assert "5 file(s) are left out" in said and "take0.flac with noise" in said
-    assert "silent" in said and "Cannot read" in said and "44099 Hz" in said
+    assert "silent" in said and "cannot be read as sound" in said and "44099 Hz" in said
     assert "damaged.wav holds no sound" in said and "loose.wav is of no noise kind" in said
     logged = (tmp_path / "out" / "log_trainset_28spk.txt").read_text()
     assert {line.split()[0] for line in logged.splitlines()} == {

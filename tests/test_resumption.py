@@ -100,9 +100,9 @@ def test_a_kill_in_validation_loses_no_training(reference, place, monkeypatch):
 
 
 def steps_of_an_epoch(reference):
-    checkpoint = next((reference / "results/enhance_mimic/1/save").glob("CKPT*"))
-    text = (checkpoint / "brain.ckpt").read_text()
-    return int(text.split("optimizer_step: ")[1].split()[0]) // 2
+    files = (reference / "results/enhance_mimic/1/save").glob("CKPT*/brain.ckpt")
+    steps = [int(f.read_text().split("optimizer_step: ")[1].split()[0]) for f in files]
+    return max(steps) // 2
 
 
 def poison(monkeypatch, calls_to_poison):

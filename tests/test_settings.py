@@ -8,6 +8,7 @@ from speechbrain.utils.run_opts import RunOptions
 from tiny import ROOT, run_main
 
 from errors import RecipeError
+from training.checks import check_stage
 from training.knobs import KNOBS, checked
 from training.settings import build, document_of, is_tagged, preset_overrides, read_settings
 
@@ -159,6 +160,8 @@ MISTAKES = [
     ("robust_asr", ["--beam={size: 0}", "--input_signal=noisy"], "whole ones above 0 for size"),
     ("robust_asr", ["--beam={width: 4}", "--input_signal=noisy"], "size, ctc_weight, coverage"),
     ("enhance_mimic", ["--losses=1"], "no value to override"),
+    ("enhance_mimic", ["--pesq_weight=0.5"], "has no effect"),
+    ("enhance_mimic", ["--valid_metrics=[wer]", "--select_by=null"], "need a recognizer"),
     ("nothing", [], "is a YAML file"),
 ]
 
@@ -187,7 +190,39 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, capsys):
     assert "Give another" in capsys.readouterr().err
 
 
+def test_a_data_folder_in_the_file_is_one(tmp_path):
+    (tmp_path / "presets").symlink_to(ROOT / "hparams/presets")
+    text = (ROOT / "hparams/enhance_mimic.yaml").read_text()
+    mine = tmp_path / "my_enhance_mimic.yaml"
+    mine.write_text(text.replace("data_folder: null", "data_folder: voicebank"))
+    assert read_settings([str(mine)]).preset == "published_2021"
+    mine.write_text(text)
+    assert read_settings([str(mine)]).overrides["enhance_dense"] == 256  # of the stage in its name
+    mine.rename(tmp_path / "mine.yaml")
+    with pytest.raises(RecipeError, match="Name it after its stage"):
+        read_settings([str(tmp_path / "mine.yaml")])
+
+
+def test_speakers_are_names_also_where_they_are_numbers():
+    assert settings("--valid_speakers=[007, 174]").overrides["valid_speakers"] == ["007", "174"]
+    assert settings("--valid_speakers=174").overrides["valid_speakers"] == ["174"]
+
+
 def test_habits_without_effect_are_told_and_ignored(caplog):
     found = settings("--metric_jobs=1", "--seed=3").overrides
     assert found["seed"] == 3 and "metric_jobs" not in found
     assert re.search("metric_jobs is not needed", caplog.text)
+
+
+def test_help_is_no_error(capsys):
+    assert run_main(["--help"]) == 0 and "hparams/<stage>.yaml" in capsys.readouterr().out
+
+
+def test_a_released_module_that_no_loss_reaches_is_told(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    options = ["--unfrozen_models=[enhance_model]", "--pretrained_enhance_path=null"]
+    overrides = settings(*options, stage="robust_asr").overrides
+    for epoch, told in ((1, True), (7, False)):  # 6 clean epochs
+        caplog.clear()
+        check_stage(build(file("robust_asr"), {**overrides, "unfreeze_epoch": epoch}))
+        assert ("enhance_model is released in epoch 1, but no loss" in caplog.text) == told

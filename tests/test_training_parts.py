@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from speechbrain.utils import checkpoints as speechbrain_checkpoints
 from torch.amp import GradScaler
 
 from errors import RecipeError
+from train import MimicBrain
 from training.checkpoints import WholeCheckpointer, average
 from training.freezing import Freezing
+from training.muon import Muon, grouped
 from training.objectives import Objective, total_loss
 from training.run_state import RunState, seed_generators
 from training.schedules import Schedule
@@ -155,6 +158,33 @@ def test_a_scaler_that_looks_for_its_scale_is_not_counted(network):
     assert not any(step(guard, network, NOT, scale=2.0**16) for _ in range(5))
 
 
+def test_a_step_of_fp16_that_overflowed_changes_nothing():
+    module = torch.nn.Linear(3, 3)
+    optimizer = Muon(grouped({"m": module}, ["m"]), lr=0.1, fused=True)
+    scaler = GradScaler("cpu", init_scale=2.0)
+    brain = SimpleNamespace(
+        optimizer=optimizer,
+        scaler=scaler,
+        guard=StepGuard(torch.nn.ModuleDict({"m": module}), 3),
+        state=RunState(),
+        max_grad_norm=5.0,
+        optimizer_step=0,
+    )
+    before = [p.clone() for p in module.parameters()]
+    scaler.scale(module(torch.ones(2, 3)).sum() * torch.inf).backward()
+    MimicBrain.optimizers_step(brain)
+    assert all(torch.equal(*pair) for pair in zip(before, module.parameters(), strict=True))
+    scaler.scale(module(torch.ones(2, 3)).sum()).backward()
+    MimicBrain.optimizers_step(brain)
+    assert not torch.equal(before[0], module.weight)
+
+
+def test_two_uses_of_a_steps_random_numbers_are_independent():
+    brain = SimpleNamespace(hparams=SimpleNamespace(seed=1), epoch=1, step=1)
+    drawn = [MimicBrain.draw(brain, use).random() for use in ("remix", "noisy_share", "remix")]
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
 # What checkpoints keep
 
 
@@ -276,7 +306,8 @@ def test_a_signal_is_put_off_and_a_second_one_is_not():
 
 def test_one_run_in_a_folder_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("training.setup.PATIENCE", 0.1)
-    with alone_in(tmp_path), pytest.raises(RecipeError, match="another run"), alone_in(tmp_path):
+    refused = pytest.raises(RecipeError, match="another run is at work")
+    with alone_in(tmp_path), refused, alone_in(tmp_path):
         pass
     with alone_in(tmp_path):
         pass

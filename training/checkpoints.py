@@ -15,7 +15,6 @@ from speechbrain.utils.distributed import ddp_barrier, main_process_only, run_on
 
 from errors import RecipeError
 from scoring.metrics import higher_is_better
-from training.ranks import inner
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +101,17 @@ class WholeCheckpointer(Checkpointer):
         )
         self.delete_checkpoints(num_to_keep=0, ckpt_predicate=lambda c: not is_whole_epoch(c))
 
-    def chosen(self, select_by: str | None, n: int) -> list[Checkpoint]:
-        """The checkpoints to average: the n best by a metric, or the n last."""
-        return self.find_checkpoints(
+    def load_mean(self, modules: torch.nn.ModuleDict, select_by: str | None, n: int) -> list[int]:
+        """Put the mean of the n best checkpoints (by a metric; else the last) into the modules that
+        they hold. Returns their epochs."""
+        chosen = self.find_checkpoints(
             max_num_checkpoints=n, ckpt_predicate=is_whole_epoch, **order(select_by)
         )
+        for name, module in modules.items():
+            holding = [checkpoint for checkpoint in chosen if name in checkpoint.paramfiles]
+            if holding and any(True for _ in module.parameters()):
+                getattr(module, "module", module).load_state_dict(average(holding, name))
+        return [checkpoint.meta["epoch"] for checkpoint in chosen]
 
 
 def order(select_by: str | None) -> dict[str, str]:
@@ -150,14 +155,6 @@ def damage(folder: pathlib.Path) -> str | None:
         except (zipfile.BadZipFile, yaml.YAMLError, KeyError, TypeError) as error:
             return f"{file.name}: {error}"
     return None
-
-
-def load_mean(modules: torch.nn.ModuleDict, checkpoints: list[Checkpoint]) -> None:
-    """Put the mean of the checkpoints' parameters into the modules that they hold."""
-    for name, module in modules.items():
-        holding = [checkpoint for checkpoint in checkpoints if name in checkpoint.paramfiles]
-        if holding and list(module.parameters()):
-            inner(module).load_state_dict(average(holding, name))
 
 
 def average(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:

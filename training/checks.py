@@ -7,7 +7,7 @@ from errors import RecipeError
 from models.pesq_loss import package
 from scoring.metrics import scores_of
 from training.freezing import Freezing
-from training.needs import PREDICTIONS, learning, needs_of
+from training.needs import PREDICTIONS, needs_of, reached_by_losses
 from training.objectives import Objective
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def check_epochs(hparams: dict[str, Any]) -> None:
     unfreeze_epoch, released = hparams["unfreeze_epoch"], hparams["unfrozen_models"]
     freezing = Freezing(hparams["frozen_models"], released, unfreeze_epoch)
     for epoch in range(1, hparams["number_of_epochs"] + 1):
-        reached = learning(hparams, epoch)
+        reached = reached_by_losses(hparams, epoch)
         if all(freezing.is_frozen(name, epoch) for name in reached):
             raise RecipeError(
                 f"Nothing trains in epoch {epoch}: the losses that count then reach "

@@ -67,6 +67,9 @@ IGNORED = dict(  # typed by habit, without effect on results -> why
     keep_freed_memory="the C library decides",
     pad_multiple="it is a constant",
 )
+OF_EARLIER = ("cnn_channels", "time_pooling", "rnn_layers", "rnn_neurons", "dnn_neurons")
+OF_EARLIER += ("mel_bands", "dropout", "enhance_channels", "enhance_dense", "enhance_dropout")
+IGNORED |= dict.fromkeys(OF_EARLIER, "sizes come with the checkpoint of the earlier stage")
 
 
 def is_int(value: Any) -> bool:

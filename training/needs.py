@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from errors import RecipeError
 from scoring.metrics import QUALITY, RATES, scores_of
 
 SIGNALS = ("noisy_wav", "clean_wav", "lens", "enhanced_wav", "signal")
@@ -24,6 +25,8 @@ class Needs:
         reads, decoding = set(reads), hparams["decoding"]
         source = "clean" if clean_input else hparams["input_signal"]
         self.hypotheses = "hypotheses" in reads
+        if self.hypotheses and decoding is None:
+            raise RecipeError("wer, cer and per need a recognizer, which this stage does not have.")
         searched = decoding.networks if self.hypotheses else ()
         searches_ctc = self.hypotheses and decoding.needs == "ctc_log_probs"
         self.ctc = "ctc_log_probs" in reads or searches_ctc
@@ -68,7 +71,7 @@ def reads_text(hparams: dict[str, Any]) -> bool:
     return needs_of(hparams, [*hparams["valid_metrics"], *hparams["test_metrics"]]).encoded
 
 
-def learning(hparams: dict[str, Any], epoch: int) -> set[str]:
+def reached_by_losses(hparams: dict[str, Any], epoch: int) -> set[str]:
     """Names of the modules that get a gradient in an epoch, were none frozen."""
     losses = [loss for loss in hparams["losses"].values() if loss.trains(epoch)]
     reads = [name for loss in losses for name in loss.reads]

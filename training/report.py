@@ -14,10 +14,8 @@ from speechbrain import Stage
 from corpus.audio import write
 from corpus.files import write_text
 from corpus.layout import SAMPLE_RATE
-from inference.export import export_model
 from scoring.metrics import METRICS
-from training.needs import learning, needs_of
-from training.ranks import inner
+from training.needs import needs_of, reached_by_losses
 
 logger = logging.getLogger(__name__)
 # SpeechBrain's loggers complain of a missing torchvision when imported; nothing here uses it.
@@ -33,18 +31,22 @@ def quieten() -> None:
 
 
 def log_plan(brain: Any) -> None:
-    """A line a module: parameters, and when it trains; then a line a loss."""
+    """The preset; a line a module: parameters, and when it trains; a line a loss."""
+    logger.info("Preset in force: %s", brain.hparams.preset)
     h, epochs = vars(brain.hparams), range(1, brain.hparams.number_of_epochs + 1)
     for name, module in brain.modules.items():
         count = sum(p.numel() for p in module.parameters()) / 1e6
-        frozen = brain.freezing.is_frozen
-        trains = [e for e in epochs if not frozen(name, e) and name in learning(h, e)]
-        when = f"trained in epochs {trains[0]} to {trains[-1]}" if trains else "frozen"
+        free = [epoch for epoch in epochs if not brain.freezing.is_frozen(name, epoch)]
+        trains = [epoch for epoch in free if name in reached_by_losses(h, epoch)]
+        when = "not trained by any loss" if free else "frozen"
+        when = f"trained in epochs {trains[0]} to {trains[-1]}" if trains else when
         logger.info("%s: %.2f M parameters, %s", name, count, when)
     for name, loss in brain.losses.items():
-        ratio = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}"
-        weight = f"weight {loss.weight}" if loss.weight else "reported only"
-        logger.info("loss %s: %s", name, ratio if loss.gradient_ratio and loss.weight else weight)
+        how = f"weight {loss.weight}"
+        if loss.gradient_ratio:
+            how = f"gradient {loss.gradient_ratio} x that of {loss.balance_against}"
+        trains = any(loss.trains(epoch) for epoch in epochs)
+        logger.info("loss %s: %s", name, how if trains else "reported only")
 
 
 def forget_epochs_after(log: str | Path, epoch: int) -> None:
@@ -84,21 +86,11 @@ def save_sounds(
         write(file, signal[:count].numpy(), SAMPLE_RATE)
 
 
-def leave_results(brain: Any) -> None:
-    """Cost, summary and the exported model of a finished run."""
-    h, folder = brain.hparams, Path(brain.hparams.output_folder)
-    write_cost(brain, needs_of(vars(h), h.test_metrics, losses=False).modules())
-    brain.figures.finish()
-    if h.export:
-        modules = {name: inner(module) for name, module in brain.modules.items()}
-        export_model(modules, vars(h), brain.tokens, folder / "model")
-
-
-def write_cost(brain: Any, used: set[str]) -> None:
-    """Leave ``cost.json``: seconds of training, peak memory (GB), each module's parameters.
-
-    ``used``: modules that still work after training, as a perceptual model does not.
-    """
+def write_cost(brain: Any) -> None:
+    """Leave ``cost.json``: seconds of training, peak memory (GB), each module's parameters, and
+    whether it is used after training, as a perceptual model is not."""
+    h = vars(brain.hparams)
+    used = needs_of(h, h["test_metrics"], losses=False).modules()
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss: bytes on macOS, else KiB
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from corpus.files import read_text, typed_path
+from corpus.manifests import names
 from errors import RecipeError
 from training.knobs import IGNORED, KNOBS, PATHS, RENAMED, checked
 
@@ -56,7 +57,8 @@ def read_settings(arguments: list[str]) -> Settings:
     check_device(run_opts.device)
     document = document_of(stage_file)
     typed = typed_overrides(ours, document)
-    has_data = "data_folder" in typed or "train_annotation" in typed
+    data_folder = {**document, **typed}.get("data_folder")
+    has_data = data_folder is not None or "train_annotation" in typed
     preset = typed.pop("preset", None) or ("published_2021" if has_data else "mini")
     overrides = {**preset_overrides(preset, stage_file), **typed, **by_machine}
     for key, value in {**document, **overrides}.items():
@@ -82,17 +84,19 @@ def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, An
             text = waiting.pop(0)
         elif not has_value:
             raise RecipeError(f"--{key} has no value. Accepted: --key=value ...")
-        if key in IGNORED:
+        if key in IGNORED and key not in known:
             logger.warning("--%s is not needed any more and is ignored: %s", key, IGNORED[key])
             continue
         if key not in {"preset", *known}:
             refuse_unknown(key, known)
         if key in found:
             raise RecipeError(f"--{key} is given twice. Give each key once.")
-        if key not in PATHS:
-            value = parse_yaml(text, f"--{key}")
-        else:  # as it was typed
+        if key in PATHS:  # as it was typed
             value = None if text in ("", "null", "None") else str(typed_path(text))
+        elif key == "valid_speakers":  # may be numbers, such as 007
+            value = names(text)
+        else:
+            value = parse_yaml(text, f"--{key}")
         found[key] = checked(key, value)
     return found
 
@@ -108,10 +112,20 @@ def refuse_unknown(key: str, known: dict[str, Any]) -> None:
 
 
 def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
-    """The overrides of a preset for a stage file: its ``common`` section, then the stage's."""
+    """The overrides of a preset for a stage file: its ``common`` section, then the stage's.
+
+    The stage is part of the file's name, as in ``my_enhance_mimic.yaml``.
+    """
     file = Path(stage_file).parent / "presets" / f"{preset}.yaml"
-    sections = ruamel.yaml.YAML().load(read_text(file)) or {}
-    return {**sections.get("common", {}), **sections.get(Path(stage_file).stem, {})}
+    sections = ruamel.yaml.YAML().load(read_text(file))
+    found = [name for name in sections if name in Path(stage_file).stem]
+    if not found:
+        stages = ", ".join(name for name in sections if name != "common")
+        raise RecipeError(
+            f"{stage_file}: its name says no stage ({stages}), so that {file} cannot tell its "
+            "values. Name it after its stage, such as my_enhance_mimic.yaml."
+        )
+    return {**sections.get("common", {}), **sections[found[0]]}
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -29,6 +29,21 @@ logger = logging.getLogger(__name__)
 
 MINI_CORPUS = "mini_corpus"  # made on first use, where no data folder is given
 PATIENCE = 10  # s; the data workers of a killed run hold its lock until they notice
+OPTIONAL = {  # keys that a stage may leave out
+    "remix": None,
+    "noisy_share": 0.0,
+    "clean_epochs": 0,
+    "augmentation": None,
+    "perceptual_reads": None,
+    "decoding": None,
+    "enhanced_folder": None,
+}
+HELP = """python train.py hparams/<stage>.yaml [--key=value ...]
+
+Stages: pretrain_perceptual, enhance_mimic, robust_asr. The keys of a stage stand in its YAML file,
+each with a comment. --preset=mini|published_2021|published_2022 sets many of them at once.
+SpeechBrain's run options are accepted too: --device, --precision, --test_only, --debug, ...
+"""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -42,7 +57,7 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
     if settings.preset == "mini" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # small networks: waiting threads cost more than they bring
     run_opts = ranks.start(settings.run_opts)
-    hparams = build(settings.file, settings.overrides)
+    hparams = {**OPTIONAL, **build(settings.file, settings.overrides)}
     check_typed(hparams, settings.typed)
     check_stage(hparams)
     with alone_in(hparams["output_folder"]) if if_main_process() else nullcontext():
@@ -52,6 +67,8 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
             "overrides": as_yaml(settings.overrides),
             "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
         }
+        told = {k: v for k, v in settings.overrides.items() if k not in settings.typed}
+        hparams["preset"] = f"{settings.preset} ({as_words(told)})"
         hparams["checkpointer"] = hparams["checkpointer"]()
         report.quieten()
         yield hparams, run_opts, record
@@ -116,8 +133,16 @@ def compile_in_place(brain: sb.Brain) -> None:
         brain.modules[name].compile(mode=brain.compile_mode, dynamic=dynamic)
 
 
+def as_words(settings: dict[str, Any]) -> str:
+    """Settings as they would be typed."""
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
 def exit_code(run: Callable[[list[str], Stopper], None], arguments: list[str]) -> int:
     """0; 2 after an error that the user can mend; 143 or 130 after SIGTERM or Ctrl-C."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP)
+        return 0
     stopper = Stopper()
     try:
         with stopper.installed():

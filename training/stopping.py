@@ -56,7 +56,7 @@ class Stopper:
         if self.requested:
             raise Stopped(self.requested)
 
-    def agree(self) -> bool:
+    def asked_on_any_rank(self) -> bool:
         """Whether a signal came to any rank; all ranks call it at the same step."""
         if is_distributed_initialized():
             self._group = self._group or torch.distributed.new_group(backend="gloo")

@@ -1,7 +1,7 @@
 """The noises of the mini corpus: seven synthesized kinds to train on, five others to test on.
 
-As in recordings of real places, most power lies in a rumble below the band of speech. Above it the
-spectrum falls gently, so that consonants are masked too. The babble of the test is not English.
+As in real places, most power lies in a rumble below the band of speech. The babble of the test is
+not English.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from scipy.signal import fftconvolve
 from corpus.espeak import Engine
 from corpus.layout import SAMPLE_RATE
 from corpus.levels import rms
-from corpus.mini.voices import at_16k, speakers, tilted
+from corpus.mini.voices import speakers, tilted
 
 # Without Italian, Dutch and others in which espeak-ng makes other bytes each time.
 LINES = {  # what the crowds talk about
-    "en": "the water ran down the hill and over the stones "
-    "until we heard nothing but the river all afternoon",
-    "de": "gestern haben wir lange auf den Zug gewartet "
-    "und danach sind alle zusammen nach Hause gegangen",
-    "fr": "nous avons longtemps cherché la petite maison au bord de la rivière "
-    "avant de rentrer chez nous",
+    "en": "the water ran down the hill and over the stones until we heard nothing but the river "
+    "all afternoon",
+    "de": "gestern haben wir lange auf den Zug gewartet und danach sind alle zusammen nach Hause "
+    "gegangen",
+    "fr": "nous avons longtemps cherché la petite maison au bord de la rivière avant de rentrer "
+    "chez nous",
     "pt": "ontem almoçamos todos juntos na casa da minha mãe e depois fomos passear na cidade",
     "es": "ayer caminamos juntos por la ciudad y después volvimos a casa para preparar la comida",
 }
@@ -98,7 +98,7 @@ def _unit(signal):
 @cache
 def _talker(engine, code, speed, language):
     """One talker of a crowd, ``[samples]``, RMS 1."""
-    return _unit(at_16k(engine.say(code, LINES[language], speed)))
+    return _unit(engine.say(code, LINES[language], speed))
 
 
 def _bus(scene):

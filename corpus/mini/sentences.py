@@ -1,7 +1,6 @@
-"""The sentences of the mini corpus: a grammar whose slots hold many easily confused words.
+"""The sentences of the mini corpus: a grammar of words that have neighbours one phone away.
 
-Most words have neighbours one phone away (pin, bin, tin, ten, pen), so that a recognizer cannot
-guess them. Letters are upper case as in CMUdict and in the manifests.
+A recognizer cannot guess them (pin, bin, tin, ten, pen). Upper case, as in the manifests.
 """
 
 import numpy as np

@@ -1,7 +1,6 @@
 """The speakers of the mini corpus: espeak-ng voices of our own, drawn from each speaker's name.
 
-Pitch drift and breath are added here and not by espeak-ng, whose own carry over from one utterance
-to the next: the bytes of an utterance must not depend on what was spoken before it.
+Pitch drift and breath are added here: espeak-ng's own carry over to the next utterance.
 """
 
 import zlib
@@ -10,9 +9,9 @@ from functools import cache
 
 import numpy as np
 from scipy.ndimage import map_coordinates
-from scipy.signal import fftconvolve, firwin2, resample_poly, welch
+from scipy.signal import fftconvolve, firwin2, welch
 
-from corpus.espeak import RATE, Engine
+from corpus.espeak import Engine
 from corpus.layout import SAMPLE_RATE
 from corpus.levels import active_level, rms
 
@@ -29,10 +28,9 @@ FLOOR = -40  # dB below LEVEL, noise that clean recordings have too; PESQ is too
 LEAD = 0.15  # s of near silence at either end
 BANDS = np.array([0, 80, 125, 200, 315, 500, 800, 1250, 2000, 3150, 5000, 7000, 8000])  # Hz
 SPECTRUM = np.array([-25, -8, -2, 0, 0, 0, -2, -4, -7, -9, -11, -12, -14])  # dB at BANDS, speech
-CALIBRATION = (
-    "the old dog met a white sheep near his boat. kate took this thick red book. "
-    "bill saw five fine ships."
-)
+CALIBRATION = """the old dog met a white sheep near his boat. kate took this thick red book. \
+bill saw five fine ships."""
+GENDERS = {"m": ("male", (92, 103), (70, 105)), "f": ("female", (106, 117), (135, 180))}
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,7 @@ def speakers(split: str) -> list[Voice]:
 def _draw(name, gender, place):
     """Draw a voice, always the same for the same name. Scales are in percent."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
-    if gender == "m":
-        gender, tracts, pitches = "male", (92, 103), (70, 105)
-    else:
-        gender, tracts, pitches = "female", (106, 117), (135, 180)
+    gender, tracts, pitches = GENDERS[gender]
     tract, low = rng.uniform(*tracts), rng.uniform(*pitches)
     high = low * rng.uniform(1.35, 1.7)
     formants = np.round(tract * rng.uniform(0.96, 1.04, 9)).astype(int)
@@ -69,8 +64,8 @@ def _draw(name, gender, place):
         f"language variant\nname {name}\ngender {gender}\npitch {round(low)} {round(high)}\n"
         f"flutter 0\nroughness 0\necho 0 0\nconsonants {consonants} {consonants}\n"
     )
-    for i, (formant, width) in enumerate(zip(formants, widths, strict=True)):
-        variant += f"formant {i} {formant} 100 {width}\n"
+    for i in range(9):
+        variant += f"formant {i} {formants[i]} 100 {widths[i]}\n"
     breath, drift = rng.uniform(0.1, 0.25), rng.uniform(0.005, 0.015)
     colour = tuple(np.round(rng.uniform(-2.5, 2.5, BANDS.size), 2))
     code = f"{ACCENTS[place % len(ACCENTS)]}+{name}"
@@ -78,10 +73,7 @@ def _draw(name, gender, place):
 
 
 def speak(engine: Engine, voice: Voice, text: str, rng: np.random.Generator) -> np.ndarray:
-    """Say ``text``: float64 ``[samples]`` at 16 kHz, active level ``LEVEL``.
-
-    ``rng`` varies pace, pitch and breath.
-    """
+    """Say ``text``: float64 ``[samples]`` at 16 kHz, active level ``LEVEL``."""
     speech = _raw(engine, voice, text, voice.speed * rng.uniform(0.92, 1.08))
     speech = _drifting(speech, voice.drift, rng)
     loudness = fftconvolve(np.abs(speech), np.hanning(161) / 80, mode="same")  # 10 ms
@@ -98,14 +90,9 @@ def tilted(signal: np.ndarray, steepness: float, corner: float) -> np.ndarray:
     return np.fft.irfft(spectrum * (1 + (frequency / corner) ** 2) ** (-steepness / 4), signal.size)
 
 
-def at_16k(speech: np.ndarray) -> np.ndarray:
-    """espeak-ng's ``[samples]`` at 16 kHz, float64."""
-    return resample_poly(speech.astype(np.float64), SAMPLE_RATE, RATE)
-
-
 def _raw(engine, voice, text, speed):
     """What espeak-ng says, its silences at the ends trimmed to ``LEAD``."""
-    speech = at_16k(engine.say(voice.code, text.lower(), speed))
+    speech = engine.say(voice.code, text.lower(), speed)
     loud = np.flatnonzero(np.abs(speech) > 0.01 * np.abs(speech).max())
     return np.pad(speech[loud[0] : loud[-1] + 1], int(LEAD * SAMPLE_RATE))
 
