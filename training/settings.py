@@ -1,7 +1,6 @@
 """From the command line to objects: YAML file, preset, overrides."""
 
 import difflib
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,13 +146,6 @@ def document_of(stage_file: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecipeError(f"{stage_file} holds no keys. Give one of the YAML files in hparams/.")
     return document
-
-
-def as_yaml(overrides: dict[str, Any]) -> str:
-    """Overrides as YAML text, for the copy of the settings in the run's folder."""
-    stream = io.StringIO()
-    ruamel.yaml.YAML().dump(overrides, stream)
-    return stream.getvalue()
 
 
 def build(stage_file: str, overrides: dict[str, Any]) -> dict[str, Any]:
