@@ -36,6 +36,8 @@ def test_no_data_means_mini_and_a_data_folder_means_published():
 def test_a_value_edited_in_the_file_is_checked_too(tmp_path):
     edited = tmp_path / "enhance_mimic.yaml"
     text = (ROOT / "hparams/enhance_mimic.yaml").read_text(encoding="utf-8")
+    edited.write_text(text.replace("valid_speakers: [p226, p287]", "valid_speakers: p226"))
+    assert read_settings([str(edited)]).overrides["valid_speakers"] == ["p226"]
     edited.write_text(text.replace("sorting: ascending", "sorting: longest"))
     with pytest.raises(RecipeError, match="'longest' is not accepted; accepted: ascending"):
         read_settings([str(edited)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import takewhile
 
 import torch
 from speechbrain import decoders
@@ -59,7 +60,8 @@ class Decoding:
             search = self._ctc_beam(tokens.blank, n_outputs)
         else:
             search = self._attention(tokens, n_outputs, ctc_output, attention_decoder)
-        return lambda x, lens: [until(tokens.end, found) for found in search(x.float(), lens)]
+        before_end = partial(takewhile, lambda index: index != tokens.end)
+        return lambda x, lens: [list(before_end(map(int, i))) for i in search(x.float(), lens)]
 
     def _ctc_beam(self, blank, n_outputs):
         vocabulary = [chr(PRIVATE + index) for index in range(n_outputs)]
@@ -104,9 +106,3 @@ class Decoding:
             scorers.append(decoders.RNNLMScorer(lm, self.beam["temperature"]))
         weights = {name: weight for name, weight in weights.items() if weight}
         return decoders.ScorerBuilder(weights, full_scorers=scorers) if scorers else None
-
-
-def until(end: int, indices: torch.Tensor | list[int]) -> list[int]:
-    """A hypothesis up to its end of sentence."""
-    indices = [int(index) for index in indices]
-    return indices[: indices.index(end)] if end in indices else indices

@@ -24,7 +24,7 @@ class Freezing:
         return name in self.frozen and not released
 
     def apply(self, modules: torch.nn.ModuleDict, epoch: int) -> None:
-        """Freeze and release modules, before each training step: ``Brain.fit`` undoes ``eval()``."""
+        """Freeze and release before each training step, as ``Brain.fit`` undoes ``eval()``."""
         for name in self.frozen & set(modules):
             trains = not self.is_frozen(name, epoch)
             modules[name].requires_grad_(trains).train(trains)

@@ -1,7 +1,6 @@
 """From the command line to objects: YAML file, preset, overrides."""
 
 import difflib
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +62,8 @@ def read_settings(arguments: list[str]) -> Settings:
     preset = typed.pop("preset", None) or ("published_2021" if has_data else "mini")
     overrides = {**preset_overrides(preset, stage_file), **typed, **by_machine}
     for key, value in {**document, **overrides}.items():
-        if key in KNOBS and not is_tagged(value):
-            checked(key, value)
+        if key in KNOBS and not is_tagged(value) and (made := checked(key, value)) != value:
+            overrides[key] = made  # a list of the one value
     if {**document, **overrides}.get("precision") == "auto":
         overrides["precision"] = fastest_precision(run_opts.device)
     return Settings(stage_file, run_opts, preset, overrides, typed)
@@ -147,13 +146,6 @@ def document_of(stage_file: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecipeError(f"{stage_file} holds no keys. Give one of the YAML files in hparams/.")
     return document
-
-
-def as_yaml(overrides: dict[str, Any]) -> str:
-    """Overrides as YAML text, for the copy of the settings in the run's folder."""
-    stream = io.StringIO()
-    ruamel.yaml.YAML().dump(overrides, stream)
-    return stream.getvalue()
 
 
 def build(stage_file: str, overrides: dict[str, Any]) -> dict[str, Any]:

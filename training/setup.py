@@ -21,7 +21,7 @@ from errors import RecipeError
 from training import ranks, report
 from training.checks import check_stage, check_typed, one_of
 from training.needs import reads_text
-from training.settings import as_yaml, build, read_settings
+from training.settings import build, read_settings
 from training.stopping import Stopped, Stopper
 from training.tokens import Tokens, build_tokens
 
@@ -64,7 +64,7 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
         record = {
             "experiment_directory": hparams["output_folder"],
             "hyperparams_to_save": settings.file,
-            "overrides": as_yaml(settings.overrides),
+            "overrides": settings.overrides,
             "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
         }
         told = {k: v for k, v in settings.overrides.items() if k not in settings.typed}

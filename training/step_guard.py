@@ -48,6 +48,6 @@ class StepGuard:
             raise RecipeError(
                 f"{self.in_a_row} steps in a row were left out (nonfinite_patience: "
                 f"{self.patience}): {what} not finite. Utterances of the last one: {named}. Listen "
-                "to them; or give a smaller --lr, --precision=fp32 or a larger --nonfinite_patience."
+                "to them; or give a smaller --lr, --precision=fp32, a larger --nonfinite_patience."
             )
         return False

@@ -6,8 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from speechbrain.utils.distributed import is_distributed_initialized
+from scoring.scores import gather
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Stopper:
 
     def __init__(self):
         self.requested = 0  # the signal's number
-        self._held, self._owner, self._group = False, os.getpid(), None
+        self._held, self._owner = False, os.getpid()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -58,11 +57,7 @@ class Stopper:
 
     def asked_on_any_rank(self) -> bool:
         """Whether a signal came to any rank; all ranks call it at the same step."""
-        if is_distributed_initialized():
-            self._group = self._group or torch.distributed.new_group(backend="gloo")
-            number = torch.tensor(self.requested)
-            torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX, self._group)
-            self.requested = int(number)
+        self.requested = max(gather([self.requested]))
         return bool(self.requested)
 
     def _receive(self, number, _frame):

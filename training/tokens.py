@@ -33,9 +33,10 @@ def build_tokens(
                 learned_symbols({s for text in texts for s in split(kind, text)}).save(aside)
     tokens = PieceTokens(SentencePieceProcessor(str(file))) if pieces else SymbolTokens(kind, file)
     if len(tokens) > output_neurons or pieces and len(tokens) < output_neurons:
+        more = "" if pieces else " or more"
         raise RecipeError(
             f"output_neurons: {output_neurons} outputs, but {file} has {len(tokens)} {kind}, "
-            f"specials among them. Give --output_neurons={len(tokens)}{'' if pieces else ' or more'}."
+            f"specials among them. Give --output_neurons={len(tokens)}{more}."
         )
     return tokens
 
