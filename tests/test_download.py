@@ -274,5 +274,5 @@ def test_one_bad_file_costs_itself(tmp_path, capsys):
               os.fsencode(corpus / "clean_testset_wav") + b"/caf\xe9_001.wav")  # fmt: skip
     assert data_prep.main(["resample", f"--data_folder={corpus}"]) == 1
     said = capsys.readouterr()
-    assert "2 file(s) are left out" in said.err and "10 files" in said.out
+    assert "2 failed" in said.err and "10 files" in said.out
     assert "p232_001.wav" in said.err and "44099 Hz" in said.err

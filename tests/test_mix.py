@@ -215,7 +215,7 @@ def test_one_bad_recording_costs_itself(speech, noise, tmp_path, capsys):
     command = ["mix", f"--speech={speech}", f"--noise={noise}", f"--data_folder={tmp_path / 'out'}"]
     assert data_prep.main([*command, "--valid_speakers=bob", "--test_speakers=dee"]) == 1
     said = capsys.readouterr().err
-    assert "5 file(s) are left out" in said and "take0.flac with noise" in said
+    assert "5 failed" in said and "take0.flac with noise" in said
     assert "silent" in said and "cannot be read as sound" in said and "44099 Hz" in said
     assert "damaged.wav holds no sound" in said and "loose.wav is of no noise kind" in said
     logged = (tmp_path / "out" / "log_trainset_28spk.txt").read_text()
