@@ -174,9 +174,8 @@ def test_a_part_that_is_whole_or_too_long(serve, tmp_path, kept):
 def test_attempts_are_counted(serve, tmp_path):
     server = serve({"file": b"x"})
     server.busy = [503, 503]
-    assert (
-        fetch(f"{server.url}/file", tmp_path / "file", attempts=3, pause=0.01).read_bytes() == b"x"
-    )
+    path = fetch(f"{server.url}/file", tmp_path / "file", attempts=3, pause=0.01)
+    assert path.read_bytes() == b"x"
     server.busy = [503] * 3
     with pytest.raises(RecipeError, match=r"after 3 attempt"):
         fetch(f"{server.url}/file", tmp_path / "other", attempts=3, pause=0.01)
