@@ -12,7 +12,8 @@ from corpus.mini import synthesize_mini_corpus
 from corpus.mixing import MixSettings, mix_corpus
 from corpus.recordings import LAYOUTS
 from corpus.voicebank import BASE_URL, download, resample_corpus
-from errors import RecipeError, listed
+from errors import RecipeError
+from inference.command import carry_out
 
 FOLDER = {"required": True, "type": typed_path, "metavar": "DIR"}
 SET = {"type": int, "choices": tuple(TRAIN)}
@@ -28,31 +29,18 @@ MIX_OPTIONS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns 0, 1 if some files could not be used, 2 after a user's mistake."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names that are not UTF-8
-    options = _parser().parse_args(arguments)
-    try:
-        problems = options.run(options)
-    except (RecipeError, OSError) as problem:  # OSError: disk full, no permission
-        print(f"data_prep.py: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("data_prep.py: interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
-    if problems:
-        print(f"{len(problems)} file(s) are left out:\n{listed(problems)}", file=sys.stderr)
-    return 1 if problems else 0
+    return carry_out(_parser(), lambda options: options.run(options), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("data_prep.py", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(run):
         """A command with the option that all have; returns what adds others."""
         name, text = run.__name__.strip("_"), run.__doc__
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, threads=None)
         added.add_argument("--data_folder", **FOLDER, help="the corpus")
         return added.add_argument
 
@@ -126,7 +114,9 @@ def _mix(options):
 
 def _manifests(options):
     """Check a corpus and write its manifests, as training does by itself."""
-    arguments = {key: value for key, value in vars(options).items() if key != "run"}
+    arguments = {
+        key: value for key, value in vars(options).items() if key not in ("run", "threads")
+    }
     for name, path in prepare(**arguments).items():
         print(f"{name}: {len(json.loads(path.read_text(encoding='utf-8')))} utterances in {path}")
 

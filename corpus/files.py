@@ -43,9 +43,7 @@ def read_text(path: str | Path) -> str:
             f"{path}, line {line}: this is not UTF-8. Save the file with the encoding UTF-8."
         ) from problem
     except OSError as problem:
-        raise RecipeError(
-            f"{path} cannot be read: {problem.strerror}. Check the path."
-        ) from problem
+        _refuse(problem)
 
 
 def typed_path(text: str) -> Path:
@@ -60,9 +58,7 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name in JUNK
 
 
-def find_files(
-    folder: str | Path, suffixes: Iterable[str], leave_out: str | Path | None = None
-) -> list[Path]:
+def find_files(folder: Path, suffixes: Iterable[str], leave_out: Path | None = None) -> list[Path]:
     """All files below a folder with one of the suffixes (lower case, with the dot), sorted.
 
     Links are followed, each folder once. Junk and the folder ``leave_out`` are left out.

@@ -49,10 +49,8 @@ class Utterance:
         return self.name.rpartition("_")[0]
 
 
-def find_utterances(
-    data_folder: Path, parts: Iterable[Part], needs_text: bool
-) -> dict[str, list[Utterance]]:
-    """The utterances of each part, sorted by name; RecipeError if folders are missing or empty."""
+def find_utterances(data_folder: Path, parts: Iterable[Part], needs_text: bool) -> dict:
+    """Name of a part -> its utterances, sorted; RecipeError if folders are missing or empty."""
     utterances, missing = {}, []
     for part in parts:
         clean, noisy = (_find(data_folder, name, SUFFIXES) for name in (part.clean, part.noisy))

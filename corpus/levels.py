@@ -47,9 +47,7 @@ def _active_samples(envelope, threshold):
     return int(np.minimum(gaps, int(HANGOVER * SAMPLE_RATE)).sum())
 
 
-def mix_at_snr(
-    speech: np.ndarray, noise: np.ndarray, snr_db: float
-) -> tuple[np.ndarray, np.ndarray]:
+def mix_at_snr(speech: np.ndarray, noise: np.ndarray, snr_db: float) -> tuple:
     """Add noise to speech at 16 kHz: (noisy, clean), float32 [samples], as long as ``speech``.
 
     The SNR is the active level of the speech over the RMS of the noise, as in VoiceBank-DEMAND.

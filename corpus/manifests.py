@@ -49,12 +49,10 @@ def prepare(
     if not max_seconds > 0:
         raise RecipeError(f"max_seconds is {max_seconds}; accepted: numbers above 0.")
     if not data_folder.is_dir():
-        raise RecipeError(
-            f"data_folder: no such folder {data_folder}. Get one: data_prep.py --help"
-        )
+        raise RecipeError(f"data_folder: no such folder {data_folder}; see data_prep.py --help")
     if speakers is None:
-        there = {path.name.removesuffix(AT_16K) for path in data_folder.iterdir()}
-        speakers = min((n for n, part in TRAIN.items() if part.clean in there), default=28)
+        folders = {path.name.removesuffix(AT_16K) for path in data_folder.iterdir()}
+        speakers = min((n for n, part in TRAIN.items() if part.clean in folders), default=28)
     parts = (TRAIN[speakers], TEST)
     utterances = find_utterances(data_folder, parts, needs_text)
     conditions = _conditions(data_folder, parts)
@@ -169,10 +167,8 @@ def _conditions(data_folder, parts):
     return conditions
 
 
-def inspect(
-    utterance: Utterance, max_seconds: float, needs_text: bool = True
-) -> tuple[float, list[str], list[str]]:
-    """Seconds and words of an utterance, and all that is wrong with its files."""
+def inspect(utterance: Utterance, max_seconds: float, needs_text: bool = True) -> tuple:
+    """Seconds, list of words, and list of all that is wrong with the files of an utterance."""
     frames, words, problems = [], [], []
     if not utterance.speaker:
         problems.append("the name does not read <speaker>_<number>")

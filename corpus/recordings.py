@@ -48,9 +48,7 @@ def find_speech(
     return [found[path] for path in sorted(found)]
 
 
-def find_noises(
-    folder: Path, leave_out: Path | None = None
-) -> tuple[dict[str, list[Path]], list[str]]:
+def find_noises(folder: Path, leave_out: Path | None = None) -> tuple[dict, list[str]]:
     """Noise kind -> its sound files, one kind for each sub-folder, and what is wrong with files."""
     if not folder.is_dir():
         raise RecipeError(f"--noise: no such folder {folder}")

@@ -69,28 +69,21 @@ def test_noise_and_snr_come_from_the_log(corpus, place):
         "utt noise snr\np226_001 cafe 5\np287_001 babble 12.5\n"
     )
     manifests = prepared(corpus)
-    assert (manifests["valid"]["p226_001"]["noise"], manifests["valid"]["p226_001"]["snr"]) == (
-        "cafe",
-        5.0,
-    )
+    entry = manifests["valid"]["p226_001"]
+    assert (entry["noise"], entry["snr"]) == ("cafe", 5.0)
     assert manifests["train"]["p287_001"]["snr"] == 12.5
     assert "snr" not in manifests["train"]["p287_002"]
 
 
 def test_folders_without_16k_serve_if_they_are_16_khz(tmp_path):
     corpus = write_corpus(tmp_path / "data", suffix="")
-    assert (
-        prepared(corpus)["test"]["p232_001"]["noisy_wav"]
-        == "{data_root}/noisy_testset_wav/p232_001.wav"
-    )
+    entry = prepared(corpus)["test"]["p232_001"]
+    assert entry["noisy_wav"] == "{data_root}/noisy_testset_wav/p232_001.wav"
 
 
 def test_speaker_lists_may_be_text():
-    assert (
-        data_prep.names("[p226, p287]")
-        == data_prep.names("p226 p287")
-        == data_prep.names(["p226", "p287"])
-    )
+    for typed in ("[p226, p287]", "p226 p287", ["p226", "p287"]):
+        assert data_prep.names(typed) == ["p226", "p287"]
     assert data_prep.names(None) == data_prep.names("[]") == []
     assert data_prep.names([174, "251,84"]) == ["174", "251", "84"] and data_prep.names(7) == ["7"]
     assert data_prep.names(["Anna Maria"]) == ["Anna Maria"]
@@ -106,11 +99,9 @@ def test_changed_settings_data_or_manifests_are_noticed(corpus, tmp_path):
     prepared(corpus)
     assert "p287_001" in prepared(corpus, valid_speakers=["p287"])["valid"]
     prepared(corpus)
-    path_of(corpus, "text", "p226_001").write_text(
-        "Please call Steven.\n"
-    )  # as long as before: the time tells
-    assert prepared(corpus)["valid"]["p226_001"]["words"] == "PLEASE CALL STEVEN"
     text = path_of(corpus, "text", "p226_001")
+    text.write_text("Please call Steven.\n")  # as long as before: the time tells
+    assert prepared(corpus)["valid"]["p226_001"]["words"] == "PLEASE CALL STEVEN"
     time = text.stat().st_mtime_ns
     text.write_text("Please call Bob.\n")
     os.utime(text, ns=(time, time))  # as old as before: the size tells
@@ -161,17 +152,19 @@ FAULTS = {
     "noisy file is missing": lambda corpus: path_of(corpus, "noisy", "p226_001").unlink(),
     "clean file is missing": lambda corpus: path_of(corpus, "clean", "p226_001").unlink(),
     "text file is missing": lambda corpus: path_of(corpus, "text", "p226_001").unlink(),
-    "holds no words": lambda corpus: path_of(corpus, "text", "p226_001").write_text(" ... \n"),
-    "line 2: this is not UTF-8": lambda corpus: path_of(corpus, "text", "p226_001").write_bytes(
-        b"ok\n\xff\xfe\x00"
-    ),
+    "holds no words": lambda corpus: spoil(corpus, "text", b" ... \n"),
+    "line 2: this is not UTF-8": lambda corpus: spoil(corpus, "text", b"ok\n\xff\xfe\x00"),
     "is cut short": lambda corpus: cut_short(path_of(corpus, "noisy", "p226_001")),
-    "cannot be read as sound": lambda corpus: path_of(corpus, "noisy", "p226_001").write_bytes(b""),
+    "cannot be read as sound": lambda corpus: spoil(corpus, "noisy", b""),
     "holds no samples": lambda corpus: rewrite(corpus, np.zeros(0), RATE),
     "has a sample rate of 48000 Hz": lambda corpus: rewrite(corpus, sound("x"), 48000),
     "clean has 8000 samples, noisy 7999": lambda corpus: rewrite(corpus, sound("x")[:-1], RATE),
     "not finite": lambda corpus: rewrite(corpus, np.full(8000, np.nan), RATE, "FLOAT"),
 }
+
+
+def spoil(corpus, kind, content):
+    path_of(corpus, kind, "p226_001").write_bytes(content)
 
 
 def rewrite(corpus, signal, rate, subtype="PCM_16"):
@@ -203,9 +196,8 @@ def test_all_problems_come_in_one_error(corpus):
     for fault, name in (("noisy", "p226_001"), ("clean", "p287_002"), ("text", "p257_001")):
         path_of(corpus, fault, name).unlink()
     message = complaint(corpus, valid_speakers=["p999"])
-    assert all(
-        name in message for name in ("p226_001", "p287_002", "p257_001", "3 problem(s)", "p999")
-    )
+    for said in ("p226_001", "p287_002", "p257_001", "3 problem(s)", "p999"):
+        assert said in message
     assert "--valid_speakers=p226" in message and "--on_bad_utterance=skip" in message
 
 
@@ -221,13 +213,9 @@ def test_a_split_that_cannot_be_trained_names_speakers_and_remedy(corpus, speake
 
 
 def test_an_utterance_in_training_and_test_is_a_leak(corpus):
-    for kind, (_, test) in (
-        ("clean", ("clean_trainset_28spk_wav_16k", "clean_testset_wav_16k")),
-        ("noisy", ("noisy_trainset_28spk_wav_16k", "noisy_testset_wav_16k")),
-        ("text", ("trainset_28spk_txt", "testset_txt")),
-    ):
+    for kind in ("clean", "noisy", "text"):
         source = path_of(corpus, kind, "p287_001")
-        shutil.copy(source, corpus / test / source.name)
+        shutil.copy(source, corpus / folder_of(kind, "p232_001") / source.name)
     assert "1 utterance(s) are in training and test" in complaint(corpus)
 
 
@@ -279,15 +267,11 @@ def test_bad_utterances_are_left_out_and_listed_on_demand(corpus, caplog):
     soundfile.write(path_of(corpus, "clean", "p232_001"), sound("x", rate=8000), 8000)
     assert "2 problem(s)" in complaint(corpus)
     manifests = prepared(corpus, on_bad_utterance="skip")
-    assert list(manifests["train"]) == ["p287_002", "p287_003"] and list(manifests["test"]) == [
-        "p257_001"
-    ]
+    assert list(manifests["train"]) == ["p287_002", "p287_003"]
+    assert list(manifests["test"]) == ["p257_001"]
     listed = (corpus.parent / "save" / "bad_utterances.txt").read_text().splitlines()
-    assert (
-        len(listed) == 2
-        and "p287_001" in listed[0]
-        and "2 problem(s): their utterances are left out" in caplog.text
-    )
+    assert len(listed) == 2 and "p287_001" in listed[0]
+    assert "2 problem(s): their utterances are left out" in caplog.text
     assert "2 problem(s)" in complaint(corpus)  # the stricter setting looks again
     assert "error, skip" in complaint(corpus, on_bad_utterance="ignore")
 

@@ -46,9 +46,8 @@ def in_a_temporary_folder(tmp_path_factory, monkeypatch):
 def test_transcripts_of_any_text(sentence):
     tokens = words_of(sentence)
     assert all(token and token == token.strip() for token in tokens)
-    assert (
-        words_of(as_words(tokens)) == as_words(tokens).split()
-    )  # what a manifest says is read back as it is
+    # What a manifest says is read back as it is.
+    assert words_of(as_words(tokens)) == as_words(tokens).split()
 
 
 @many

@@ -11,10 +11,11 @@ from corpus import layout, mini
 from corpus.espeak import engine, prepare_data
 from corpus.levels import active_level, rms
 from corpus.mini import noises, voices
-from corpus.mini.sentences import VOCABULARY
+from corpus.mini.sentences import SLOTS
 from corpus.pronunciations import engine_phones
 from errors import RecipeError
 
+VOCABULARY = sorted({word for words in SLOTS.values() for word in words.split()} | {"AND", "DID"})
 SIZES = {"n_train": 8, "n_valid": 2, "n_test": 4}
 
 

@@ -29,8 +29,6 @@ TEMPLATES = [
     "name AND name did which thing",
 ]
 
-VOCABULARY = sorted({word for words in SLOTS.values() for word in words.split()} | {"AND", "DID"})
-
 
 def sentence(rng: np.random.Generator) -> str:
     """Draw a sentence: 5 to 9 upper-case words with blanks between."""

@@ -4,7 +4,7 @@ Pitch drift and breath are added here: espeak-ng's own carry over to the next ut
 """
 
 import zlib
-from dataclasses import dataclass
+from collections import namedtuple
 from functools import cache
 
 import numpy as np
@@ -33,17 +33,9 @@ bill saw five fine ships."""
 GENDERS = {"m": ("male", (92, 103), (70, 105)), "f": ("female", (106, 117), (135, 180))}
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One speaker."""
-
-    name: str
-    code: str  # espeak-ng's name for the voice: accent+name
-    variant: str  # text of espeak-ng's file that describes the voice
-    speed: int  # words per minute
-    breath: float  # aspiration over voice, amplitude
-    drift: float  # relative depth of the pitch's drift
-    colour: tuple  # dB at BANDS
+# code: espeak-ng's name for it; variant: the text of its file; speed: words a minute; breath: its
+# amplitude over the voice's; drift: relative depth of the pitch's; colour: dB at BANDS
+Voice = namedtuple("Voice", "name code variant speed breath drift colour")
 
 
 def speakers(split: str) -> list[Voice]:
