@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,11 @@ class Job:
     target: Path
     name: str
 
-    def mark(self, model: str) -> dict:
-        """What tells that the target was made from this source by this model."""
+    def mark(self, model: str) -> str:
+        """The line of the record: the target was made from this source by this model."""
         status = self.source.stat()
         facts = {"name": self.name, "size": status.st_size, "changed": status.st_mtime_ns}
-        return {**facts, "model": model}
+        return json.dumps({**facts, "model": model})
 
 
 def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
@@ -48,56 +48,43 @@ def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Pa
     return found
 
 
-def jobs_for(inputs: Sequence[Path], output: Path) -> list[Job]:
-    """The jobs of a command; ``output`` is a folder, or for one input file a sound file's name."""
-    if names_file(output):
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that come more than once."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+def jobs_for(inputs: Sequence[Path], output: Path) -> tuple[list[Job], Path]:
+    """(the jobs of a command, the folder of its results and record).
+
+    ``output`` is a folder, or for one input file the name of a sound file.
+    """
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
         if len(inputs) != 1 or inputs[0].is_dir():
             raise RecipeError(f"--output {output} is a file, the input is not one. Give a folder.")
-        jobs = [Job(file, output, output.name) for file, _ in find(inputs)]
+        folder, jobs = output.parent, [Job(find(inputs)[0][0], output, output.name)]
     else:
-        jobs = [Job(file, output / name, name) for file, name in find(inputs, leave_out=output)]
-    twice = [name for name, n in Counter(job.name for job in jobs).items() if n > 1]
-    if twice:
+        found = find(inputs, leave_out=output)
+        folder, jobs = output, [Job(file, output / name, name) for file, name in found]
+    if twice := repeated(job.name for job in jobs):
         raise RecipeError(
             f"Several inputs have the same name, so their outputs would too:\n{listed(twice)}"
         )
     for job in jobs:
         if job.target.exists() and os.path.samefile(job.source, job.target):
             raise RecipeError(f"{job.target} would replace its own input. Give another --output.")
-    return jobs
+    return jobs, folder
 
 
-def names_file(output: Path) -> bool:
-    """Whether an ``--output`` is meant as a file."""
-    return output.suffix.lower() in SUFFIXES and not output.is_dir()
-
-
-def record_of(output: Path) -> Path:
-    """Where the finished files of an output are noted."""
-    return (output.parent if names_file(output) else output) / RECORD
-
-
-def split_done(jobs: list[Job], record: Path, model: str, overwrite: bool) -> tuple[list[Job], int]:
-    """(jobs to do, number that an earlier run finished).
+def not_done(jobs: list[Job], record: Path, model: str) -> list[Job]:
+    """The jobs that no earlier run finished.
 
     Raises RecipeError where a file that this model did not make would be replaced.
     """
     lines = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
-    finished, waiting, taken = set(lines.splitlines()), [], []
-    for job in jobs:
-        if overwrite or not job.target.exists():
-            waiting.append(job)
-        elif json.dumps(job.mark(model)) not in finished:
-            taken.append(str(job.target))
-    if taken:
+    finished, there = set(lines.splitlines()), [job for job in jobs if job.target.exists()]
+    if taken := [str(job.target) for job in there if job.mark(model) not in finished]:
         raise RecipeError(
             f"These files exist and were not made from these inputs by this model:\n{listed(taken)}"
             "\nGive --overwrite to replace them, or another --output."
         )
-    return waiting, len(jobs) - len(waiting)
-
-
-def note_done(job: Job, record: Path, model: str) -> None:
-    """Add a finished file to the record."""
-    with open(record, "a", encoding="utf-8") as stream:
-        stream.write(json.dumps(job.mark(model)) + "\n")
+    return [job for job in jobs if not job.target.exists()]

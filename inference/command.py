@@ -16,10 +16,10 @@ from errors import RecipeError, listed
 def command_line(name: str, does: str, details: str, stage: str) -> argparse.ArgumentParser:
     """Options of a command that runs a model over sound files."""
     made = argparse.ArgumentParser(name, description=does, epilog=details)
-    help = "sound files and folders of them"
-    made.add_argument("inputs", nargs="+", type=typed_path, metavar="INPUT", help=help)
+    add = made.add_argument
+    add("inputs", nargs="+", type=typed_path, metavar="INPUT", help="sound files, folders of them")
     help = f"a run's folder, such as results/{stage}/1, or an exported model"
-    made.add_argument("--model", required=True, type=typed_path, help=help)
+    add("--model", required=True, type=typed_path, help=help)
     add_common(made)
     return made
 
@@ -43,23 +43,20 @@ def count(text: str) -> int:
 def seconds(text: str) -> float:
     """A length of sound that networks can work on at once."""
     try:
-        value = float(text)
+        if 1 <= float(text) <= 1e6:
+            return float(text)
     except ValueError:
-        value = 0.0
-    if not 1 <= value <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
-    return value
+        pass
+    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
 
 
 def device(text: str) -> str:
     """``cpu``, or ``cuda`` or ``cuda:N`` of a GPU that is there."""
-    kind, _, number = text.partition(":")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if text == "cpu" or kind == "cuda" and (number or "0").isdecimal() and int(number or 0) < gpus:
-        return text
-    raise argparse.ArgumentTypeError(
-        f"{text} is not there; accepted: cpu" + "".join(f", cuda:{gpu}" for gpu in range(gpus))
-    )
+    accepted = ["cpu", *["cuda"] * bool(gpus), *(f"cuda:{gpu}" for gpu in range(gpus))]
+    if text not in accepted:
+        raise argparse.ArgumentTypeError(f"{text} is not there; accepted: {', '.join(accepted)}")
+    return text
 
 
 def check_output(output: Path, overwrite: bool, suffixes: Sequence[str] = ()) -> None:

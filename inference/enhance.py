@@ -11,7 +11,7 @@ from tqdm import tqdm
 from corpus.files import typed_path, whole
 from corpus.resampling import StreamResampler
 from errors import RecipeError
-from inference.batch import Job, jobs_for, note_done, record_of, split_done
+from inference.batch import RECORD, Job, jobs_for, not_done
 from inference.command import command_line, make_folder, seconds
 from inference.loading import RATE, fingerprint, load_enhancer
 from inference.sound import describe, on_disk, resampled, write_like
@@ -53,13 +53,13 @@ def in_pieces(
         yield piece
 
 
-def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=20.0) -> float:
+def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest: float) -> float:
     """Enhance one file; returns its seconds of sound."""
     info = describe(job.source)
     back = StreamResampler(RATE, info.samplerate)
     with whole(job.target) as aside:
         signals = [
-            on_disk(resampled(job.source, RATE, channel), job.target.parent)
+            on_disk(resampled(job.source, channel), job.target.parent)
             for channel in range(info.channels)
         ]
         channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]
@@ -69,25 +69,27 @@ def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest=
 
 def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
-    jobs, record = jobs_for(options.inputs, options.output), record_of(options.output)
-    make_folder(record.parent)
-    enhance, folder = load_enhancer(options.model, options.device)
-    model = fingerprint(folder)
-    jobs, done = split_done(jobs, record, model, options.overwrite)
-    if not jobs:
+    jobs, folder = jobs_for(options.inputs, options.output)
+    make_folder(folder)
+    enhance, model_folder = load_enhancer(options.model, options.device)
+    model, record = fingerprint(model_folder), folder / RECORD
+    waiting = jobs if options.overwrite else not_done(jobs, record, model)
+    done = len(jobs) - len(waiting)
+    if not waiting:
         print(f"Nothing to do: {done} files were there already in {options.output}")
         return []
     begun, total, problems = time.perf_counter(), 0.0, []
-    for job in tqdm(jobs, desc="Enhancing", unit="file", delay=1, disable=None):
+    for job in tqdm(waiting, desc="Enhancing", unit="file", delay=1, disable=None):
         try:
             total += enhance_file(job, enhance, options.piece)
-            note_done(job, record, model)
+            with open(record, "a", encoding="utf-8") as stream:
+                stream.write(job.mark(model) + "\n")
         except (RecipeError, OSError) as problem:
             problems.append(f"{job.name}: {problem}")
     took = time.perf_counter() - begun
     already = f" ({done} were there already)" if done else ""
     print(
-        f"{len(jobs) - len(problems)} files{already}, {total:.1f} s of sound in {took:.1f} s on "
+        f"{len(waiting) - len(problems)} files{already}, {total:.1f} s of sound in {took:.1f} s on "
         f"{options.device}, {torch.get_num_threads()} threads: real-time factor "
         f"{took / max(total, 1e-3):.4f}. Results: {options.output}"
     )

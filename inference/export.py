@@ -23,6 +23,12 @@ from training.tokens import SPACE
 logger = logging.getLogger(__name__)
 
 SAVED = {"enhance_model": "enhancer", "encoder": "acoustic"}  # module -> its name in the folder
+KINDS = {  # what the templates can write, apart from ctc_output by its ``sizes``
+    "enhancer": Enhancer,
+    "acoustic": AcousticEncoder,
+    "ctc_output": Linear,
+    "attention_decoder": AttentionDecoder,
+}
 
 
 def export_model(
@@ -35,8 +41,13 @@ def export_model(
     """
     modules = {name: getattr(module, "module", module) for name, module in modules.items()}
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
-    if odd := [name for name, module in exported.items() if not is_known(name, module)]:
-        logger.warning("No model folder: how to build %s again is not known", ", ".join(odd))
+    odd = [name for name, module in exported.items() if not isinstance(module, KINDS[name])]
+    sized = exported.keys() - {"ctc_output"}
+    odd += [name for name in sized if not hasattr(exported[name], "sizes")]
+    if odd:
+        logger.warning(
+            "No model folder: how to build %s again is not known", ", ".join(sorted({*odd}))
+        )
     if not exported or odd:
         return None
     folder = Path(folder)
@@ -74,13 +85,6 @@ def names_of(modules: dict[str, torch.nn.Module], hparams: dict) -> list[str]:
     return front + ["encoder", *outputs] * bool(outputs)
 
 
-def is_known(name: str, module: torch.nn.Module) -> bool:
-    """Whether the templates can write how a module is built: its class, its ``sizes``."""
-    kinds = {"enhancer": Enhancer, "acoustic": AcousticEncoder, "ctc_output": Linear}
-    kind = kinds.get(name, AttentionDecoder)
-    return isinstance(module, kind) and (kind is Linear or hasattr(module, "sizes"))
-
-
 def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
     """All that the templates ask for."""
     absent = dict.fromkeys(("enhancer", "acoustic", "decoder", "search", "interface"))
@@ -89,16 +93,21 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
     facts["figures"] = read_text(table).strip().split("\n\n")[0] if table.is_file() else None
     facts["data"] = Path(str(hparams.get("data_folder"))).name
     names, steps, exposed = list(exported), [], []
-    if "enhancer" in exported:
-        facts["enhancer"] = enhancer_facts(exported["enhancer"])
+    if enhancer := exported.get("enhancer"):
+        known = type(enhancer) is WideResnet and enhancer.mask_domain == "spectrum"
+        name = f"{type(enhancer).__module__}.{type(enhancer).__qualname__}"
+        # No class where SpeechBrain's own computes the same
+        facts["enhancer"] = {"class": None if known else name, "sizes": enhancer.sizes}
         steps, exposed = ["enhance_model"], ["enhance_model"]
     if "acoustic" in exported:
         facts["acoustic"] = exported["acoustic"].sizes
-        facts["search"] = search = search_of(exported, hparams)
         facts["decoder"] = getattr(exported.get("attention_decoder"), "sizes", None)
+        facts["search"] = search = search_of(exported, hparams)
+        by_attention, beam = search.startswith("attention"), hparams["beam"]
         if search == "attention_beam":
-            facts["scorers"] = scorers_of(exported, hparams["beam"])
-        by_attention = search.startswith("attention")
+            by_ctc = beam.get("ctc_weight") if "ctc_output" in exported else None
+            shares = {"ctc": by_ctc, "coverage": beam.get("coverage")}
+            facts["scorers"] = {name: share for name, share in shares.items() if share}
         facts["interface"] = "EncoderDecoderASR" if by_attention else "EncoderASR"
         mel_bands = ["mel_bands"] * bool(facts["acoustic"]["mel_bands"])
         steps += ["compute_features", *["normalize"] * (facts["normalization"] != "none")]
@@ -108,27 +117,12 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
     return {**facts, "names": names, "steps": steps, "exposed": exposed}
 
 
-def enhancer_facts(enhancer: torch.nn.Module) -> dict:
-    """Sizes and class of an enhancer; no class where SpeechBrain's own computes the same."""
-    if type(enhancer) is WideResnet and enhancer.mask_domain == "spectrum":
-        return {"class": None, "sizes": enhancer.sizes}
-    name = f"{type(enhancer).__module__}.{type(enhancer).__qualname__}"
-    return {"class": name, "sizes": enhancer.sizes}
-
-
 def search_of(exported: dict[str, torch.nn.Module], hparams: dict) -> str:
     """The stage's decoding, or greedy CTC where SpeechBrain cannot do it with these targets."""
     search = hparams["decoding_by"]
     no_text = search == "ctc_beam" and hparams["targets"] == "phones"
     no_decoder = search.startswith("attention") and "attention_decoder" not in exported
     return "ctc_greedy" if no_text or no_decoder else search
-
-
-def scorers_of(exported: dict[str, torch.nn.Module], beam: dict) -> dict[str, float]:
-    """Scorer -> its share in an attention beam search."""
-    by_ctc = beam.get("ctc_weight") if "ctc_output" in exported else None
-    shares = {"ctc": by_ctc, "coverage": beam.get("coverage")}
-    return {name: share for name, share in shares.items() if share}
 
 
 def save_tokenizer(tokens, output_neurons: int, path: Path) -> None:

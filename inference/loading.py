@@ -46,39 +46,36 @@ def load_enhancer(
 ) -> tuple[Callable[[np.ndarray], np.ndarray], Path]:
     """(a function: noisy [samples] -> enhanced [samples], the folder that it came from)."""
     folder = model_folder(given)
-    if not (folder / "enhancer.ckpt").is_file():
-        raise RecipeError(
-            f"--model {given}: this model has no enhancer. Give that of a stage which trains one."
-        )
-    model = load_model("WaveformEnhancement", folder, device)
+    model = load_model(folder, "enhancer", "WaveformEnhancement", device)
 
     @torch.inference_mode()
     def enhance(samples):
-        padded = at_least(samples, SHORTEST)
-        return model.enhance_batch(torch.from_numpy(padded)[None])[0, : len(samples)].cpu().numpy()
+        padded = torch.from_numpy(long_enough(samples))
+        return model.enhance_batch(padded[None])[0, : len(samples)].cpu().numpy()
 
     return enhance, folder
 
 
-def at_least(samples: np.ndarray, shortest: int) -> np.ndarray:
+def long_enough(samples: np.ndarray) -> np.ndarray:
     """Zeros follow what is too short for a network."""
-    return np.pad(samples, (0, max(0, shortest - len(samples))))
+    return np.pad(samples, (0, max(0, SHORTEST - len(samples))))
 
 
 def load_recognizer(given: str | Path, device: str = "cpu"):
     """SpeechBrain's ``EncoderASR`` or ``EncoderDecoderASR``, as the model wants."""
     folder = model_folder(given)
     settings = (folder / "hyperparams.yaml").read_text(encoding="utf-8")
-    interface = re.search(r"^interface: (\w+)$", settings, re.MULTILINE)
-    if not interface:
+    interface = "EncoderDecoderASR" if "interface: EncoderDecoderASR" in settings else "EncoderASR"
+    return load_model(folder, "acoustic", interface, device)
+
+
+def load_model(folder: Path, needed: str, interface: str, device: str):
+    """One of SpeechBrain's inference classes, quietly, where the needed network is there."""
+    if not (folder / f"{needed}.ckpt").is_file():
+        what = "enhancer" if needed == "enhancer" else "recognizer"
         raise RecipeError(
-            f"--model {given}: this model has no recognizer. Give that of a stage which trains one."
+            f"--model {folder}: this model has no {what}. Give that of a stage which trains one."
         )
-    return load_model(interface[1], folder, device)
-
-
-def load_model(interface: str, folder: Path, device: str):
-    """One of SpeechBrain's inference classes, quietly."""
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="dropout option adds dropout")
     kind = getattr(speechbrain.inference, interface)
@@ -116,7 +113,7 @@ def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
         ) from error
 
     def recognize(path):
-        signal, options = at_least(load(path, RATE), SHORTEST), {}
+        signal, options = long_enough(load(path)), {}
         if pipeline.model.can_generate():
             most = 8 + TOKENS_A_SECOND * len(signal) // RATE
             options = {"generate_kwargs": {"max_new_tokens": most}}

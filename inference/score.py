@@ -4,9 +4,7 @@ import argparse
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from tqdm import tqdm
 from corpus.files import find_files, read_text, typed_path, write_text
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
-from inference.batch import find
+from inference.batch import find, repeated
 from inference.command import add_common, check_output, count
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import load
@@ -32,23 +30,12 @@ channel; lengths must agree to 0.1 s, and the longer one is cut. With each mean 
 interval over utterances. PESQ is wide-band (P.862.2)."""
 
 
-@dataclass
-class System:
-    """One folder to score, its name in the table, and what came out."""
-
-    name: str
-    folder: Path
-    files: dict[str, Path] = field(default_factory=dict)
-    board: Scoreboard = field(default_factory=Scoreboard)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser("score.py", description=__doc__, epilog=DETAILS)
     add = made.add_argument
     add("systems", nargs="+", metavar="[NAME=]FOLDER", help="enhanced speech, a row for each")
-    help = "the same utterances, clean"
-    add("--clean", required=True, type=typed_path, metavar="FOLDER", help=help)
+    add("--clean", required=True, type=typed_path, metavar="FOLDER", help="the same, clean")
     help = f"of {', '.join(QUALITY)} (default: all)"
     add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC", help=help)
     help = "what is said: a folder of .txt, or a .json or .csv of file and text"
@@ -58,37 +45,36 @@ def parser() -> argparse.ArgumentParser:
     add("--model", help=help)
     help = "a system: adds the difference of each other one to it, paired by file"
     add("--against", metavar="NAME", help=help)
-    help = "a .jsonl for the scores of every utterance"
-    add("--output", type=typed_path, metavar="FILE", help=help)
+    add("--output", type=typed_path, metavar="FILE", help="a .jsonl for each utterance's scores")
     add("--jobs", type=count, help="scoring processes (default: the cores that are free)")
     add_common(made)
     return made
 
 
-def systems_of(texts: list[str]) -> list[System]:
-    """Each ``name=folder``; a folder alone has its own name, or its path where others share it."""
+def systems_of(texts: list[str]) -> dict[str, Path]:
+    """Of each ``name=folder``; a folder alone has its own name, or its path where others share it.
+
+    Raises RecipeError where a name comes twice.
+    """
     given = []
     for text in texts:
         name, sign, folder = text.partition("=")
-        named = bool(sign and folder) and not Path(text).is_dir()
-        folder = typed_path(folder if named else text)
-        given.append((name if named else folder.resolve().name, folder, named))
-    times = Counter(name for name, _, _ in given)
-    systems = [
-        System(name if named or times[name] == 1 else str(folder), folder)
-        for name, folder, named in given
-    ]
-    twice = [name for name, n in Counter(system.name for system in systems).items() if n > 1]
-    if twice:
+        if sign and folder and not Path(text).is_dir():
+            given.append((name, typed_path(folder), name))
+        else:
+            folder = typed_path(text)
+            given.append((folder.resolve().name, folder, str(folder)))
+    shared = repeated(name for name, _, _ in given)
+    systems = [(other if name in shared else name, folder) for name, folder, other in given]
+    if twice := repeated(name for name, _ in systems):
         raise RecipeError(f"Several systems are called {twice[0]}. Give each its own NAME=FOLDER.")
-    return systems
+    return dict(systems)
 
 
 def by_name(files: Iterable[tuple[str, object]], where: Path) -> dict:
     """Name without suffix -> value; RecipeError where a name comes twice."""
     pairs = [(Path(name).stem, value) for name, value in files]
-    twice = sorted(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-    if twice:
+    if twice := repeated(name for name, _ in pairs):
         raise RecipeError(
             f"{where}: give each a name of its own, these come twice:\n{listed(twice)}"
         )
@@ -106,18 +92,9 @@ def sounds(folder: Path, others: list[Path]) -> dict[str, Path]:
     return by_name(((file.name, file) for file in files), folder)
 
 
-def check_match(system: System, clean: dict[str, Path]) -> None:
-    """RecipeError where a system's files lack a clean side or the reverse."""
-    if lonely := sorted(system.files.keys() ^ clean.keys()):
-        raise RecipeError(
-            f"{system.name}: its files are not those of the clean folder. "
-            f"On one side only:\n{listed(lonely)}"
-        )
-
-
 def aligned(file: Path, clean_file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Both signals, cut to the shorter; RecipeError where they differ by more than 0.1 s."""
-    signal, clean = load(file, RATE), load(clean_file, RATE)
+    signal, clean = load(file), load(clean_file)
     if abs(len(signal) - len(clean)) > RATE / 10:
         raise RecipeError(
             f"{file} lasts {len(signal) / RATE:.2f} s and {clean_file} {len(clean) / RATE:.2f} s: "
@@ -166,43 +143,43 @@ def recognizer(given: str, device: str) -> Callable[[Path], str]:
     if is_foreign(given):
         return load_foreign(given, device)
     model = load_recognizer(typed_path(given), device)
-    return lambda file: transcribe_file(file, model).text
+    return lambda file: transcribe_file(file, model)["text"]
 
 
 def score(
-    system: System, clean: dict[str, Path], pool: MetricPool, texts=None, recognize=None
+    board: Scoreboard, files: dict[str, Path], clean: dict[str, Path], pool, texts, recognize
 ) -> list[str]:
-    """Fill a system's board; returns messages of the files that could not be scored."""
-    problems, words = [], []
-    names = tqdm(sorted(clean), f"Scoring {system.name}", unit="file", delay=5, disable=None)
+    """Fill the board of a system; returns messages of the files that could not be scored."""
+    problems = []
+    names = tqdm(sorted(clean), "Scoring", unit="file", delay=5, disable=None)
     for number, name in enumerate(names, start=1):
         try:
-            signals = aligned(system.files[name], clean[name])
+            signals = aligned(files[name], clean[name])
             if recognize:
-                words.append(word_errors(name, texts[name], recognize(system.files[name])))
+                board.merge([word_errors(name, texts[name], recognize(files[name]))])
             pool.submit(name, *signals)
         except (RecipeError, OSError) as problem:
-            problems.append(f"{system.name}, {name}: {problem}")
+            problems.append(f"{name}: {problem}")
         if number % AT_ONCE == 0:
-            system.board.merge(pool.collect())
-    system.board.merge(pool.collect())
-    system.board.merge(words)
+            board.merge(pool.collect())
+    board.merge(pool.collect())
     return problems
 
 
-def table(systems: list[System], against: str | None = None) -> str:
+def table(boards: dict[str, Scoreboard], against: str | None = None) -> str:
     """A row for each system, means with intervals, and its differences to one of them."""
-    means = {system.name: system.board.summary() for system in systems}
-    columns = [name for name in METRICS if any(name in found for found in means.values())]
-    rows = [["system", "files", *(METRICS[name].title for name in columns)]]
-    for system in systems:
-        found, ends = means[system.name], system.board.intervals()
-        cells = [cell(found[name], ends[name]) if name in found else "-" for name in columns]
-        rows.append([system.name, str(len(system.board.records)), *cells])
-    for base in [system for system in systems if system.name == against]:
-        for system in [system for system in systems if system is not base]:
-            cells = [cell(*difference(system, base, name), "+.2f") for name in columns]
-            rows.append([f"{system.name} - {base.name}", "", *cells])
+    means = {name: board.summary() for name, board in boards.items()}
+    columns = [metric for metric in METRICS if any(metric in found for found in means.values())]
+    rows = [["system", "files", *(METRICS[metric].title for metric in columns)]]
+    for name, board in boards.items():
+        found, ends = means[name], board.intervals()
+        cells = [cell(found[key], ends[key]) if key in found else "-" for key in columns]
+        rows.append([name, str(len(board.records)), *cells])
+    for name in boards if against else ():
+        if name != against:
+            pair = boards[name], boards[against]
+            cells = [cell(*difference(*pair, metric), "+.2f") for metric in columns]
+            rows.append([f"{name} - {against}", "", *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
@@ -210,15 +187,16 @@ def table(systems: list[System], against: str | None = None) -> str:
     )
 
 
-def difference(system: System, base: System, name: str) -> tuple[float, tuple[float, float]]:
+def difference(
+    ours: Scoreboard, theirs: Scoreboard, metric: str
+) -> tuple[float, tuple[float, float]]:
     """(difference, 95 % interval) of a metric, over the files that have it in both systems."""
-    key, *length = RATES.get(name, (name,))
-    others = {record["id"]: record for record in base.board.records}
-    pairs = [(record, others.get(record["id"], {})) for record in system.board.records]
+    key, *length = RATES.get(metric, (metric,))
+    others = {record["id"]: record.get(key) for record in theirs.records}
     rows = [
-        (ours[key] - theirs[key], *(ours[part] for part in length))
-        for ours, theirs in pairs
-        if ours.get(key) is not None and theirs.get(key) is not None
+        (record[key] - others[record["id"]], *(record[part] for part in length))
+        for record in ours.records
+        if record.get(key) is not None and others.get(record["id"]) is not None
     ]
     return mean_or_rate(rows), interval(*zip(*rows, strict=True))
 
@@ -235,25 +213,29 @@ def run(options: argparse.Namespace) -> list[str]:
     if options.output:
         check_output(options.output, options.overwrite)
     systems, problems = systems_of(options.systems), []
-    names = [system.name for system in systems]
-    if options.against and options.against not in names:
-        raise RecipeError(f"--against {options.against}: not one of {', '.join(names)}.")
-    folders = [options.clean, *(system.folder for system in systems)]
-    clean = sounds(folders[0], folders)
-    for system in systems:
-        system.files = sounds(system.folder, folders)
-        check_match(system, clean)
+    if options.against and options.against not in systems:
+        raise RecipeError(f"--against {options.against}: not one of {', '.join(systems)}.")
+    folders = [options.clean, *systems.values()]
+    clean = sounds(options.clean, folders)
+    files = {name: sounds(folder, folders) for name, folder in systems.items()}
+    for name, found in files.items():
+        if lonely := sorted(found.keys() ^ clean.keys()):
+            raise RecipeError(
+                f"{name}: its files are not those of the clean folder. "
+                f"On one side only:\n{listed(lonely)}"
+            )
     texts = texts_from(options.transcripts, clean) if options.transcripts else None
     recognize = recognizer(options.model, options.device) if options.model else None
+    boards = {name: Scoreboard() for name in systems}
     with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
-        for system in systems:
-            problems += score(system, clean, pool, texts, recognize)
-    print(table(systems, options.against))
-    for system in systems:
-        for line in system.board.not_scored_lines():
-            print(f"{system.name}: {line}")
+        for name, board in boards.items():
+            failed = score(board, files[name], clean, pool, texts, recognize)
+            problems += [f"{name}, {problem}" for problem in failed]
+    print(table(boards, options.against))
+    for name, board in boards.items():
+        for line in board.not_scored_lines():
+            print(f"{name}: {line}")
     if options.output:
-        boards = [(system.name, system.board) for system in systems]
-        rows = [{"system": name, **row} for name, board in boards for row in board.records]
+        rows = [{"system": name, **row} for name, board in boards.items() for row in board.records]
         write_text(options.output, "".join(json.dumps(row) + "\n" for row in rows))
     return problems

@@ -3,13 +3,13 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from corpus.audio import SUFFIXES
+from corpus.audio import opened
+from corpus.layout import SAMPLE_RATE as RATE
 from corpus.resampling import StreamResampler
 from errors import RecipeError
 
@@ -24,21 +24,6 @@ def on_disk(blocks: Iterable[np.ndarray], folder: Path | None = None) -> np.ndar
         samples = file.tell() // 4
         file.flush()
         return np.memmap(file, np.float32, "r") if samples else np.empty(0, np.float32)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """A sound file to read from; RecipeError where it is none, also in the midst of reading."""
-    try:
-        if not path.is_file():  # a pipe would wait for ever
-            raise OSError("there is no such file")
-        with soundfile.SoundFile(os.fsencode(path)) as file:  # bytes: a name may be no text
-            yield file
-    except (soundfile.LibsndfileError, OSError, TypeError) as problem:  # TypeError: raw samples
-        raise RecipeError(
-            f"Cannot read {path} as sound: {problem}. Accepted: what libsndfile reads "
-            f"({', '.join(SUFFIXES)})."
-        ) from problem
 
 
 def describe(path: Path) -> soundfile.SoundFile:
@@ -58,15 +43,14 @@ def blocks_of(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
             yield block.mean(axis=1) if channel is None else block[:, channel]
 
 
-def resampled(path: Path, rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
-    """Blocks [samples] of one channel of a file, or of the mean of all, at a rate (Hz)."""
-    resampler = StreamResampler(describe(path).samplerate, rate)
-    return resampler.stream(blocks_of(path, channel))
+def resampled(path: Path, channel: int | None = None) -> Iterator[np.ndarray]:
+    """Blocks [samples] at 16 kHz of one channel of a file, or of the mean of all."""
+    return StreamResampler(describe(path).samplerate, RATE).stream(blocks_of(path, channel))
 
 
-def load(path: Path, rate: int) -> np.ndarray:
-    """A sound file as float32 [samples] at a rate (Hz), the mean of its channels."""
-    return np.concatenate([np.empty(0, np.float32), *resampled(path, rate)])
+def load(path: Path) -> np.ndarray:
+    """A sound file as float32 [samples] at 16 kHz, the mean of its channels."""
+    return np.concatenate([np.empty(0, np.float32), *resampled(path)])
 
 
 def write_like(
@@ -82,10 +66,9 @@ def write_like(
     same = kind == info.format or (kind, info.format) == ("WAV", "WAVEX")
     if same or kind not in soundfile.available_formats():
         coding = {"format": info.format, "subtype": info.subtype}
+    name, rate = os.fsencode(path), info.samplerate  # bytes: a name may be no text
     try:
-        with soundfile.SoundFile(
-            os.fsencode(path), "w", info.samplerate, info.channels, **coding
-        ) as file:
+        with soundfile.SoundFile(name, "w", rate, info.channels, **coding) as file:
             for blocks in zip(*channels, strict=True):
                 file.write(np.stack(blocks, axis=1)[: info.frames - file.frames])
     except soundfile.LibsndfileError as problem:

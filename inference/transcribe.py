@@ -5,7 +5,6 @@ import csv
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +15,13 @@ from corpus.files import typed_path, whole
 from errors import RecipeError
 from inference.batch import find
 from inference.command import check_output, command_line, seconds
-from inference.loading import RATE, SHORTEST, at_least, load_recognizer
+from inference.loading import RATE, load_recognizer, long_enough
 from inference.sound import on_disk, resampled
 
 DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
 joined. The confidence is the mean probability (geometric) that the recognizer gives to what it
 writes: good for comparing files, too high as a probability of being right."""
-
-
-@dataclass
-class Transcript:
-    """What a recognizer wrote for a file."""
-
-    file: str
-    text: str
-    confidence: float
-    seconds: float
+COLUMNS = ("file", "text", "confidence", "seconds")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,56 +55,47 @@ def transcribe_piece(model, samples: np.ndarray) -> tuple[str, list[float]]:
     hook = model.mods.encoder.register_forward_hook(lambda _, __, output: encoded.append(output))
     words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
     hook.remove()
-    decisions = decoder_decisions if "decoder" in model.mods else ctc_decisions
-    return str(words[0]).strip(), decisions(model, encoded[0], tokens[0]).tolist()
+    if "decoder" in model.mods:
+        decisions = decoder_decisions(model.mods.decoder, encoded[0], tokens[0])
+    else:  # frames of the best path that are not blank, all where all are blank
+        best, index = encoded[0][0].max(dim=-1)
+        decisions = best[index != 0] if (index != 0).any() else best
+    return str(words[0]).strip(), decisions.tolist()
 
 
-def ctc_decisions(model, log_probs: torch.Tensor, tokens) -> torch.Tensor:
-    """Log probabilities of the best path's frames that are not blank, of all where all are blank.
-
-    ``log_probs`` is [1, time, tokens].
-    """
-    best, index = log_probs[0].max(dim=-1)
-    return best[index != 0] if (index != 0).any() else best
-
-
-def decoder_decisions(model, encoded: torch.Tensor, tokens) -> torch.Tensor:
+def decoder_decisions(search, encoded: torch.Tensor, tokens) -> torch.Tensor:
     """Log probabilities of the tokens and of the end; ``encoded`` is [1, time, dim].
 
     The decoder runs once more on its own text: scores of a beam search hold other things.
     """
-    search, device = model.mods.decoder, encoded.device
-    tokens = torch.as_tensor([int(token) for token in tokens], dtype=torch.long, device=device)
-    begin, end = (
-        torch.full((1,), index, device=device) for index in (search.bos_index, search.eos_index)
-    )
-    embedded = search.emb(torch.cat([begin, tokens])[None])
-    hidden, _ = search.dec(embedded, encoded, torch.ones(1, device=device))
+    path = [search.bos_index, *map(int, tokens), search.eos_index]
+    path = torch.tensor(path, device=encoded.device)
+    hidden, _ = search.dec(search.emb(path[None, :-1]), encoded, encoded.new_ones(1))
     log_probs = search.fc(hidden).float().log_softmax(dim=-1)[0]
-    return log_probs.gather(1, torch.cat([tokens, end])[:, None])[:, 0]
+    return log_probs.gather(1, path[1:, None])[:, 0]
 
 
-def transcribe_file(file: Path, model, longest: float = 20.0) -> Transcript:
-    """A sound file of any length -> Transcript."""
-    signal = on_disk(resampled(file, RATE))
+def transcribe_file(file: Path, model, longest: float = 20.0) -> dict:
+    """A sound file of any length -> its row, by the names in ``COLUMNS``."""
+    signal = on_disk(resampled(file))
     edges = cuts(signal, longest)
     texts, decisions = [], []
     for begin, end in zip(edges, edges[1:], strict=False):
-        text, more = transcribe_piece(model, at_least(signal[begin:end], SHORTEST))
+        text, more = transcribe_piece(model, long_enough(signal[begin:end]))
         texts, decisions = texts + [text] * bool(text), decisions + more
     confidence = round(float(np.exp(np.mean(decisions))), 4)
-    return Transcript(str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3))
+    values = str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
-def save(transcripts: list[Transcript], output: Path) -> None:
+def save(rows: list[dict], output: Path) -> None:
     """Write a .json or .csv file."""
-    rows = [asdict(transcript) for transcript in transcripts]
     text = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}  # odd file names
     with whole(output) as aside, open(aside, "w", **text) as stream:
         if output.suffix.lower() == ".json":
             json.dump(rows, stream, indent=1, ensure_ascii=False)
         else:
-            table = csv.DictWriter(stream, [field.name for field in fields(Transcript)])
+            table = csv.DictWriter(stream, COLUMNS)
             table.writeheader()
             table.writerows(rows)
 
@@ -125,18 +106,18 @@ def run(options: argparse.Namespace) -> list[str]:
         check_output(options.output, options.overwrite, (".json", ".csv"))
     files = find(options.inputs)
     model = load_recognizer(options.model, options.device)
-    begun, done, problems = time.perf_counter(), [], []
+    begun, rows, problems = time.perf_counter(), [], []
     for file, name in tqdm(files, desc="Transcribing", unit="file", delay=5, disable=None):
         try:
-            done.append(transcribe_file(file, model, options.longest))
-            tqdm.write(f"{name} ({done[-1].confidence:.2f}): {done[-1].text}")
+            rows.append(row := transcribe_file(file, model, options.longest))
+            tqdm.write(f"{name} ({row['confidence']:.2f}): {row['text']}")
         except (RecipeError, OSError) as problem:
             problems.append(f"{name}: {problem}")
     if options.output:
-        save(done, options.output)
-    took, sound = time.perf_counter() - begun, sum(transcript.seconds for transcript in done)
+        save(rows, options.output)
+    took, sound = time.perf_counter() - begun, sum(row["seconds"] for row in rows)
     print(
-        f"{len(done)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor "
+        f"{len(rows)} files, {sound:.1f} s of sound in {took:.1f} s: real-time factor "
         f"{took / max(sound, 1e-3):.4f}"
     )
     return problems

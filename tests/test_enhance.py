@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from small_models import enhancer
 
-from inference.batch import RECORD, jobs_for, record_of, split_done
+from inference.batch import RECORD, jobs_for, not_done
 from inference.command import carry_out
 from inference.enhance import in_pieces, parser, run
 
@@ -120,11 +120,11 @@ def test_the_search_for_finished_files_grows_with_their_number(tmp_path, monkeyp
     for number in range(300):
         (tmp_path / f"in/{number}.wav").touch()
         (tmp_path / f"out/{number}.wav").touch()
-    jobs, record = jobs_for([tmp_path / "in"], tmp_path / "out"), record_of(tmp_path / "out")
-    record.write_text("".join(json.dumps(job.mark("m")) + "\n" for job in jobs))
+    jobs, folder = jobs_for([tmp_path / "in"], tmp_path / "out")
+    (folder / RECORD).write_text("".join(job.mark("m") + "\n" for job in jobs))
     compared = []
     monkeypatch.setattr(type(jobs[0]), "__eq__", lambda *pair: compared.append(pair))
-    assert split_done(jobs, record, "m", False) == ([], 300) and len(compared) <= 300
+    assert not_done(jobs, folder / RECORD, "m") == [] and len(compared) <= 300
 
 
 def test_one_bad_file_costs_itself(model, tmp_path, capsys):
