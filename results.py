@@ -18,7 +18,7 @@ from errors import RecipeError
 from experiments import corpora
 from experiments.plan import Runs, as_yaml, read_plan
 from experiments.runner import code_version, finished, run_all
-from experiments.table import build_table, known, markdown
+from experiments.table import build_table, markdown, scored
 
 ROOT = Path(__file__).resolve().parent
 SHARED = os.environ.get("RECIPE_SHARED_DATA", "../shared/data")
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
                 write_table(runs, seeds, folder, code)
     except Timeout as problem:
         raise RecipeError(f"Another results.py works in {folder}. Wait for its end.") from problem
-    return 1 if failed else 0
+    return int(failed > 0)
 
 
 def version_of(options: argparse.Namespace, tables: Path) -> str:
@@ -101,7 +101,7 @@ def write_table(runs: Runs, seeds: list[int], folder: Path, code: str):
     text, path = markdown(table), folder / f"{runs.plan.name}.md"
     write_text(path, text)
     write_text(path.with_suffix(".json"), json.dumps(table, indent=1) + "\n")
-    if known(table["rows"]):
+    if scored(table["rows"]):
         from experiments.figure import draw
 
         draw(table, path.with_suffix(".png"))

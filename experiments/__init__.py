@@ -1,1 +1,1 @@
-"""The results table, from a plan to its figure, and a measurement of speed."""
+"""The results table, from a plan to its figure."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.statistics import significant
-from experiments.table import known
+from experiments.table import scored
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; the markers differ, too.
 BLUE, VERMILION = "#0072B2", "#D55E00"
@@ -19,7 +19,7 @@ SHIFT = 0.15  # of the second marker from the first, in rows
 
 def draw(table: dict, path: Path):
     """Write the PNG of a table that has a row with scores."""
-    parts = [part for part in (known(table["rows"]), known(table["differences"])) if part]
+    parts = [part for part in (scored(table["rows"]), scored(table["differences"])) if part]
     heights = [len(entries) + 1.5 for entries in parts]
     panels = {
         title: series

@@ -17,20 +17,9 @@ from errors import RecipeError
 
 PLANS = Path(__file__).parent / "plans"
 SECTIONS = ("extends", "seeds", "common", "data", "runs", "each_row", "rows", "differences")
-RUN_KEYS = ("stage", "set")
-ROW_KEYS = ("title", "enhancer", "set")  # and the names of each_row
 DIFFERENCE_KEYS = ("title", "of", "minus")
 MAPPINGS = ("common", "data", "runs", "each_row", "rows", "set")
 NAME = re.compile(r"\{(\w+)\}")  # stands for a folder
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the table."""
-
-    title: str
-    enhancer: str | None  # name of the run that trained it
-    runs: dict  # entry of each_row -> name of its run
 
 
 @dataclass(frozen=True)
@@ -43,11 +32,10 @@ class Plan:
     common: dict
     data: dict  # name -> {"mini" or "mix": settings}
     runs: dict  # name -> {"stage", "set"}, with those that the rows make
-    rows: dict  # name -> Row
+    rows: (
+        dict  # name -> {"title", "enhancer" or None, "runs": entry of each_row -> name of its run}
+    )
     differences: list  # of {"title", "of", "minus"}
-
-
-NOTHING = Plan("", "", [], {}, {}, {}, {}, [])  # what a plan extends that names no other
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +56,9 @@ class Run:
 
     @property
     def arguments(self) -> list[str]:
-        """What follows ``train.py``."""
-        pairs = [f"--{key}={as_text(value)}" for key, value in self.overrides.items()]
-        return [f"hparams/{self.stage}.yaml", *pairs]
+        """What follows ``train.py``: text as it is, all else as JSON, which is YAML."""
+        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in self.overrides.items()}
+        return [f"hparams/{self.stage}.yaml", *(f"--{key}={text}" for key, text in texts.items())]
 
     @property
     def command(self) -> str:
@@ -84,46 +72,37 @@ class Run:
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
-def as_text(value) -> str:
-    """A value of an override: text as it is, all else as JSON, which is YAML."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def read_plan(name: str) -> Plan:
     """A plan of this recipe by name, or any by its file. RecipeError says what does not fit."""
-    path = PLANS / f"{name}.yaml"
-    if not path.is_file():
-        path = Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PLANS.glob("*.yaml")))
-        raise RecipeError(f"--plan: there is no {name!r}. Accepted: {known}, or a YAML file.")
+    paths = [path for path in (PLANS / f"{name}.yaml", Path(name)) if path.is_file()]
+    if not paths:
+        accepted = ", ".join(sorted(file.stem for file in PLANS.glob("*.yaml")))
+        raise RecipeError(f"--plan: there is no {name!r}. Accepted: {accepted}, or a YAML file.")
+    path = paths[0]
     sections = as_yaml(read_text(path), path)
     check_keys(path, sections, SECTIONS, ("seeds", "each_row", "rows"))
-    base = NOTHING
+    base = Plan("", path.stem, [], {}, {}, {}, {}, [])
     if "extends" in sections:
         base = read_plan(str(path.parent / sections["extends"]))
-    common = base.common | sections.get("common", {})
-    own, each_row = sections.get("runs", {}), sections["each_row"]
-    for name, run in [*own.items(), *each_row.items()]:
-        check_keys(f"{path}: run {name}", run, RUN_KEYS, ("stage",))
-    runs = {name: {**run, "set": common | run.get("set", {})} for name, run in own.items()}
-    rows = {}
+    common, each_row = base.common | sections.get("common", {}), sections["each_row"]
+    runs, rows = {}, {}
+    for name, run in [*each_row.items(), *sections.get("runs", {}).items()]:
+        check_keys(f"{path}: run {name}", run, ("stage", "set"), ("stage",))
+    for name, run in sections.get("runs", {}).items():
+        runs[name] = {**run, "set": common | run.get("set", {})}
     for name, row in sections["rows"].items():
-        check_keys(f"{path}: row {name}", row, (*ROW_KEYS, *each_row), ("title",))
-        made = {kind: f"{kind}_{name}" for kind in each_row}
-        rows[name] = Row(row["title"], row.get("enhancer"), made)
+        check_keys(f"{path}: row {name}", row, ("title", "enhancer", "set", *each_row), ("title",))
+        made, enhancer = {kind: f"{kind}_{name}" for kind in each_row}, row.get("enhancer")
+        rows[name] = {"title": row["title"], "enhancer": enhancer, "runs": made}
+        own = row.get("set", {})
+        if enhancer:
+            own = {"pretrained_enhance_path": f"{{{enhancer}}}/enhance_model.ckpt"} | own
         for kind, run in each_row.items():
-            runs[made[kind]] = {**run, "set": common | run.get("set", {}) | of_row(row, kind)}
-    plan = Plan(
-        name=path.stem,
-        base=base.base or path.stem,
-        seeds=sections["seeds"],
-        common=common,
-        data=base.data | sections.get("data", {}),
-        runs=base.runs | runs,
-        rows=rows,
-        differences=sections.get("differences", []),
-    )
+            settings = common | run.get("set", {}) | own | row.get(kind, {})
+            runs[made[kind]] = {**run, "set": settings}
+    data, differences = base.data | sections.get("data", {}), sections.get("differences", [])
+    runs, seeds = base.runs | runs, sections["seeds"]
+    plan = Plan(path.stem, base.base, seeds, common, data, runs, rows, differences)
     check_names(path, plan)
     return plan
 
@@ -135,14 +114,6 @@ def as_yaml(text: str, where):
     except (YAMLError, ValueError) as problem:  # ValueError: 2020-13-45 is read as a date
         reason = " ".join(str(problem).split())
         raise RecipeError(f"{where}: this is not YAML of plain values: {reason}") from problem
-
-
-def of_row(row: dict, kind: str) -> dict:
-    """The overrides that a row adds to those of a kind of ``each_row``."""
-    enhancer = {}
-    if "enhancer" in row:
-        enhancer = {"pretrained_enhance_path": f"{{{row['enhancer']}}}/enhance_model.ckpt"}
-    return enhancer | row.get("set", {}) | row.get(kind, {})
 
 
 def check_keys(where, found, accepted, required):
@@ -159,18 +130,18 @@ def check_keys(where, found, accepted, required):
 def check_names(path, plan: Plan):
     """Every run, corpus and row that is named exists."""
     for name, row in plan.rows.items():
-        if row.enhancer:
-            known(f"{path}: row {name}", row.enhancer, plan.runs)
+        if row["enhancer"]:
+            check_known(f"{path}: row {name}", row["enhancer"], plan.runs)
     for name, run in plan.runs.items():
         for needed in references(run["set"]):
-            known(f"{path}: run {name}", needed, [*plan.runs, *plan.data, "shared"])
+            check_known(f"{path}: run {name}", needed, [*plan.runs, *plan.data, "shared"])
     for difference in plan.differences:
         check_keys(f"{path}: difference", difference, DIFFERENCE_KEYS, DIFFERENCE_KEYS)
         for key in ("of", "minus"):
-            known(f"{path}: difference {difference['title']}", difference[key], plan.rows)
+            check_known(f"{path}: difference {difference['title']}", difference[key], plan.rows)
 
 
-def known(where, name, names):
+def check_known(where, name, names):
     """RecipeError for a name that the plan does not have."""
     if name not in names:
         raise RecipeError(f"{where}: there is no {name!r}. Known: {', '.join(names)}.")
@@ -214,8 +185,8 @@ class Runs:
     def in_order(self, rows: list[str], seeds: list[int]) -> list[Run]:
         """All runs of these rows, seed by seed, what is needed first."""
         for name in rows:
-            known("--rows", name, self.plan.rows)
-        names = [name for row in rows for name in self.plan.rows[row].runs.values()]
+            check_known("--rows", name, self.plan.rows)
+        names = [name for row in rows for name in self.plan.rows[row]["runs"].values()]
         pairs = [(name, seed) for seed in seeds for name in names]
         return list(dict.fromkeys(run for pair in pairs for run in with_needs(self.get(*pair))))
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 
 from corpus.files import find_files, write_text
@@ -81,7 +80,9 @@ def run_all(runs: list[Run], jobs: int, code: str | None = None) -> int:
                     say(f"{run.title}: finished, {len(waiting) + len(active)} left")
                 else:
                     failed.add(run)
-                    say(f"{run.title}: failed\n{end_of_output(run)}    Command: {run.command}")
+                    text = (run.folder / "output.txt").read_text("utf-8", errors="replace")
+                    last = text.splitlines()[-LAST_LINES:]
+                    say("\n    ".join([f"{run.title}: failed", *last, f"Command: {run.command}"]))
             time.sleep(POLL)
     finally:
         stop(list(active.values()))
@@ -106,27 +107,15 @@ def start(run: Run, jobs: int) -> subprocess.Popen:
     environment = dict(os.environ)
     if jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    command = [sys.executable, "train.py", *run.arguments, "--noprogressbar"]
     with open(run.folder / "output.txt", "a", encoding="utf-8") as output:
-        return subprocess.Popen(
-            [sys.executable, "train.py", *run.arguments, "--noprogressbar"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, env=environment, start_new_session=True, **streams)
 
 
 def say(line: str):
     """Print a line with the time of day, at once."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
-
-
-def end_of_output(run: Run) -> str:
-    """The last lines that a run printed, indented."""
-    path = run.folder / "output.txt"
-    with open(path, encoding="utf-8", errors="replace") as lines:
-        return "".join(f"    {line}" for line in deque(lines, LAST_LINES))
 
 
 def stop(processes: list[subprocess.Popen]):

@@ -21,7 +21,10 @@ def estimate(column: Column) -> dict | None:
     draw takes seeds and utterances with replacement; all seeds share the drawn utterances. With
     one seed this is the interval over utterances; with two or three the part of seeds is rough.
     """
-    sums = as_array(column)
+    names = sorted({name for values in column.values() for name in values})
+    # [seeds, utterances, 2] in the order of their names; zeros where a seed lacks an utterance
+    pairs = [[column[seed].get(name, (0, 0)) for name in names] for seed in sorted(column)]
+    sums = np.array(pairs, dtype=np.float64).reshape(len(column), len(names), 2)
     totals = sums.sum(axis=1)
     if not totals[:, 1].any():
         return None
@@ -37,13 +40,6 @@ def estimate(column: Column) -> dict | None:
         "high": float(high),
         "seeds": {seed: float(total[0] / total[1]) for seed, total in by_seed if total[1]},
     }
-
-
-def as_array(column: Column) -> np.ndarray:
-    """[seeds, utterances, 2] in the order of their names; zeros where a seed lacks an utterance."""
-    names = sorted({name for values in column.values() for name in values})
-    pairs = [[column[seed].get(name, (0, 0)) for name in names] for seed in sorted(column)]
-    return np.array(pairs, dtype=np.float64).reshape(len(column), len(names), 2)
 
 
 @lru_cache(maxsize=8)

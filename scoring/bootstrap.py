@@ -33,19 +33,3 @@ def rate(values: np.ndarray, lengths: np.ndarray, axis: int) -> np.ndarray:
     """100 sum(values) / sum(lengths); a resample without any reference counts 0."""
     values, lengths = 100.0 * values.sum(axis), lengths.sum(axis)
     return np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
-
-
-def counts(size: int, draws: int, seed) -> np.ndarray:
-    """How often each of ``size`` items falls into each resample, [draws, size].
-
-    The results table draws its two levels, seeds and utterances, from it.
-    """
-    drawn = np.random.default_rng(seed).integers(size, size=(draws, size))
-    drawn += size * np.arange(draws)[:, None]
-    return np.bincount(drawn.ravel(), minlength=draws * size).reshape(draws, size).astype(float)
-
-
-def ends(statistics: np.ndarray) -> tuple[float, float]:
-    """The 2.5th and the 97.5th percentile."""
-    low, high = np.percentile(statistics, (2.5, 97.5))
-    return float(low), float(high)

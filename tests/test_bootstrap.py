@@ -59,10 +59,3 @@ def test_a_test_set_of_twelve_metrics_takes_no_seconds():
     for _ in range(12):
         bootstrap.interval(RNG.normal(size=824))
     assert time.process_time() - start < 2
-
-
-def test_counts_weight_utterances():
-    drawn = bootstrap.counts(len(VALUES), 2000, 1)
-    assert drawn.shape == (2000, len(VALUES)) and (drawn.sum(axis=1) == len(VALUES)).all()
-    found = bootstrap.ends(drawn @ VALUES / len(VALUES))
-    assert found == pytest.approx(bootstrap.interval(VALUES), abs=0.01)
