@@ -1,15 +1,17 @@
-"""What the commands share: options, checks of what a user types, exit codes."""
+"""What the commands share: options, their inputs, checks of what a user types, exit codes."""
 
 import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 
-from corpus.files import typed_path
+from corpus.audio import SUFFIXES
+from corpus.files import find_files, typed_path
 from errors import RecipeError, listed
 
 
@@ -26,11 +28,13 @@ def command_line(name: str, does: str, details: str, stage: str) -> argparse.Arg
 
 def add_common(made: argparse.ArgumentParser) -> None:
     """Options of all commands."""
-    best = "cuda" if torch.cuda.is_available() else "cpu"
-    help = "cpu, cuda or cuda:N (default: cuda where there is one)"
-    made.add_argument("--overwrite", action="store_true", help="replace an --output that exists")
-    made.add_argument("--device", type=device, default=best, help=help)
-    made.add_argument("--threads", type=count, help="CPU threads (default: all cores)")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    devices = ["cpu", *["cuda"] * bool(gpus), *(f"cuda:{gpu}" for gpu in range(gpus))]
+    best, help = "cuda" if gpus else "cpu", "cpu, cuda or cuda:N (default: %(default)s)"
+    add = made.add_argument
+    add("--overwrite", action="store_true", help="replace an --output that exists")
+    add("--device", choices=devices, default=best, metavar="DEVICE", help=help)
+    add("--threads", type=count, help="CPU threads (default: all cores)")
 
 
 def count(text: str) -> int:
@@ -50,13 +54,28 @@ def seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
 
 
-def device(text: str) -> str:
-    """``cpu``, or ``cuda`` or ``cuda:N`` of a GPU that is there."""
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    accepted = ["cpu", *["cuda"] * bool(gpus), *(f"cuda:{gpu}" for gpu in range(gpus))]
-    if text not in accepted:
-        raise argparse.ArgumentTypeError(f"{text} is not there; accepted: {', '.join(accepted)}")
-    return text
+def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
+    """(path, name to keep) of every sound file; folders are searched to the bottom.
+
+    Raises RecipeError for a path that is not there, and where there is no sound at all.
+    """
+    found = []
+    for given in inputs:
+        if given.is_dir():
+            files = find_files(given, SUFFIXES, leave_out)
+            found += [(file, str(file.relative_to(given))) for file in files]
+        elif given.is_file():
+            found.append((given, given.name))
+        else:
+            raise RecipeError(f"{given}: no such file or folder.")
+    if not found:
+        raise RecipeError(f"{', '.join(map(str, inputs))}: no sound files ({', '.join(SUFFIXES)}).")
+    return found
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that come more than once."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
 
 
 def check_output(output: Path, overwrite: bool, suffixes: Sequence[str] = ()) -> None:

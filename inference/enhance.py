@@ -1,25 +1,45 @@
 """Enhance sound files: any rate, channels, length and format; the output is like the input."""
 
 import argparse
+import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from corpus.audio import SUFFIXES
 from corpus.files import typed_path, whole
 from corpus.resampling import StreamResampler
-from errors import RecipeError
-from inference.batch import RECORD, Job, jobs_for, not_done
-from inference.command import command_line, make_folder, seconds
+from errors import RecipeError, listed
+from inference.command import command_line, find, make_folder, repeated, seconds
 from inference.loading import RATE, fingerprint, load_enhancer
 from inference.sound import describe, on_disk, resampled, write_like
 
 DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
 same command goes on where it stopped. Each channel is enhanced by itself. The network works at
 16 kHz: sound above 8 kHz is lost."""
+RECORD = ".enhanced.jsonl"  # in the output folder: one line for each file that is finished
 CONTEXT, FADE = RATE, RATE // 4  # samples around a piece that its network reads, that are faded
+
+
+@dataclass
+class Job:
+    """One file to enhance: where it is, where its result goes, and its name below the input."""
+
+    source: Path
+    target: Path
+    name: str
+
+    def mark(self, model: str) -> str:
+        """The line of the record: the target was made from this source by this model."""
+        status = self.source.stat()
+        facts = {"name": self.name, "size": status.st_size, "changed": status.st_mtime_ns}
+        return json.dumps({**facts, "model": model})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +50,43 @@ def parser() -> argparse.ArgumentParser:
     help = "longer files are enhanced in pieces that are faded into each other (default: 20)"
     made.add_argument("--piece", type=seconds, default=20.0, metavar="SECONDS", help=help)
     return made
+
+
+def jobs_for(inputs: Sequence[Path], output: Path) -> tuple[list[Job], Path]:
+    """(the jobs of a command, the folder of its results and record).
+
+    ``output`` is a folder, or for one input file the name of a sound file.
+    """
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+        if len(inputs) != 1 or inputs[0].is_dir():
+            raise RecipeError(f"--output {output} is a file, the input is not one. Give a folder.")
+        folder, jobs = output.parent, [Job(find(inputs)[0][0], output, output.name)]
+    else:
+        found = find(inputs, leave_out=output)
+        folder, jobs = output, [Job(file, output / name, name) for file, name in found]
+    if twice := repeated(job.name for job in jobs):
+        raise RecipeError(
+            f"Several inputs have the same name, so their outputs would too:\n{listed(twice)}"
+        )
+    for job in jobs:
+        if job.target.exists() and os.path.samefile(job.source, job.target):
+            raise RecipeError(f"{job.target} would replace its own input. Give another --output.")
+    return jobs, folder
+
+
+def not_done(jobs: list[Job], record: Path, model: str) -> list[Job]:
+    """The jobs that no earlier run finished.
+
+    Raises RecipeError where a file that this model did not make would be replaced.
+    """
+    lines = record.read_text(encoding="utf-8", errors="replace") if record.is_file() else ""
+    finished, there = set(lines.splitlines()), [job for job in jobs if job.target.exists()]
+    if taken := [str(job.target) for job in there if job.mark(model) not in finished]:
+        raise RecipeError(
+            f"These files exist and were not made from these inputs by this model:\n{listed(taken)}"
+            "\nGive --overwrite to replace them, or another --output."
+        )
+    return [job for job in jobs if not job.target.exists()]
 
 
 def in_pieces(

@@ -14,7 +14,7 @@ import torch
 from speechbrain.dataio.encoder import CTCTextEncoder
 from speechbrain.nnet.linear import Linear
 
-from corpus.files import read_text
+from corpus.files import read_text, write_text
 from models.acoustic import AcousticEncoder, AttentionDecoder
 from models.enhancer import Enhancer
 from models.wide_resnet import WideResnet
@@ -41,23 +41,23 @@ def export_model(
     """
     modules = {name: getattr(module, "module", module) for name, module in modules.items()}
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
-    odd = [name for name, module in exported.items() if not isinstance(module, KINDS[name])]
-    sized = exported.keys() - {"ctc_output"}
-    odd += [name for name in sized if not hasattr(exported[name], "sizes")]
+    odd = [
+        name
+        for name, module in exported.items()
+        if not isinstance(module, KINDS[name])
+        or not (name == "ctc_output" or hasattr(module, "sizes"))
+    ]
     if odd:
-        logger.warning(
-            "No model folder: how to build %s again is not known", ", ".join(sorted({*odd}))
-        )
+        logger.warning("No model folder: how to build %s again is not known", ", ".join(odd))
     if not exported or odd:
         return None
-    folder = Path(folder)
+    folder, facts = Path(folder), facts_of(exported, hparams)
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     for name, module in exported.items():
         state = {key: value.cpu() for key, value in module.state_dict().items()}
         torch.save(state, aside / f"{name}.ckpt")
-    facts = facts_of(exported, hparams)
     if "mel_bands" in facts["names"]:
         bank = exported["acoustic"].bank.T.contiguous().cpu()
         torch.save({"w.weight": bank}, aside / "mel_bands.ckpt")
@@ -66,8 +66,7 @@ def export_model(
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     templates = jinja2.Environment(loader=loader, trim_blocks=True, keep_trailing_newline=True)
     for file in ("hyperparams.yaml", "README.md"):
-        text = templates.get_template(f"{file}.jinja").render(facts)
-        (aside / file).write_text(text, encoding="utf-8")
+        write_text(aside / file, templates.get_template(f"{file}.jinja").render(facts))
     shutil.rmtree(folder, ignore_errors=True)
     aside.replace(folder)
     logger.info("Exported %s to %s (see its README.md)", ", ".join(exported), folder)
@@ -76,13 +75,11 @@ def export_model(
 
 def names_of(modules: dict[str, torch.nn.Module], hparams: dict) -> list[str]:
     """The modules to export: a recognizer with its front, or an enhancer alone; [] for neither."""
-    front = ["enhance_model"] * (
-        "enhance_model" in modules and hparams["input_signal"] == "enhanced"
-    )
+    front = "enhance_model" in modules and hparams["input_signal"] == "enhanced"
     outputs = [name for name in ("ctc_output", "attention_decoder") if name in modules]
     if hparams.get("targets") != "pieces":  # all that EncoderDecoderASR reads
         outputs = [name for name in outputs if name == "ctc_output"]
-    return front + ["encoder", *outputs] * bool(outputs)
+    return ["enhance_model"] * front + ["encoder", *outputs] * bool(outputs)
 
 
 def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:

@@ -13,15 +13,13 @@ from tqdm import tqdm
 from corpus.files import find_files, read_text, typed_path, write_text
 from corpus.spelling import as_words, words_of
 from errors import RecipeError, listed
-from inference.batch import find, repeated
-from inference.command import add_common, check_output, count
+from inference.command import add_common, check_output, count, find, repeated
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import load
 from inference.transcribe import transcribe_file
-from scoring.bootstrap import interval
 from scoring.metrics import METRICS, QUALITY, RATES
 from scoring.pool import MetricPool
-from scoring.scoreboard import Scoreboard, mean_or_rate
+from scoring.scoreboard import Scoreboard
 from scoring.words import word_errors
 
 AT_ONCE = 64  # files whose signals wait in memory
@@ -166,44 +164,38 @@ def score(
     return problems
 
 
+def difference(ours: Scoreboard, theirs: Scoreboard) -> Scoreboard:
+    """Scores and errors of the files that have them in both systems, ours minus theirs."""
+    others, board = {record["id"]: record for record in theirs.records}, Scoreboard()
+    for record in ours.records:
+        other = others.get(record["id"], {})
+        for metric in METRICS:
+            key, *length = RATES.get(metric, (metric,))
+            if record.get(key) is not None and other.get(key) is not None:
+                kept = {name: record[name] for name in ("id", *length)}
+                board.merge([{**kept, key: record[key] - other[key]}])
+    return board
+
+
 def table(boards: dict[str, Scoreboard], against: str | None = None) -> str:
     """A row for each system, means with intervals, and its differences to one of them."""
-    means = {name: board.summary() for name, board in boards.items()}
-    columns = [metric for metric in METRICS if any(metric in found for found in means.values())]
+    columns = [metric for metric in METRICS if any(metric in b.columns() for b in boards.values())]
+    lines = [(name, board, ".2f") for name, board in boards.items()]
+    if against:
+        pairs = {name: difference(board, boards[against]) for name, board in boards.items()}
+        lines += [(f"{n} - {against}", pair, "+.2f") for n, pair in pairs.items() if n != against]
     rows = [["system", "files", *(METRICS[metric].title for metric in columns)]]
-    for name, board in boards.items():
-        found, ends = means[name], board.intervals()
-        cells = [cell(found[key], ends[key]) if key in found else "-" for key in columns]
-        rows.append([name, str(len(board.records)), *cells])
-    for name in boards if against else ():
-        if name != against:
-            pair = boards[name], boards[against]
-            cells = [cell(*difference(*pair, metric), "+.2f") for metric in columns]
-            rows.append([f"{name} - {against}", "", *cells])
+    for title, board, form in lines:
+        cells, ends = {}, board.intervals()
+        for name, mean in board.summary().items():
+            low, high = ends[name]
+            cells[name] = f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+        rows.append([title, str(len(board.records)), *(cells.get(key, "-") for key in columns)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-def difference(
-    ours: Scoreboard, theirs: Scoreboard, metric: str
-) -> tuple[float, tuple[float, float]]:
-    """(difference, 95 % interval) of a metric, over the files that have it in both systems."""
-    key, *length = RATES.get(metric, (metric,))
-    others = {record["id"]: record.get(key) for record in theirs.records}
-    rows = [
-        (record[key] - others[record["id"]], *(record[part] for part in length))
-        for record in ours.records
-        if record.get(key) is not None and others.get(record["id"]) is not None
-    ]
-    return mean_or_rate(rows), interval(*zip(*rows, strict=True))
-
-
-def cell(mean: float, ends: tuple[float, float], form: str = ".2f") -> str:
-    """A mean and its interval."""
-    return f"{mean:{form}} [{ends[0]:{form}}, {ends[1]:{form}}]"
 
 
 def run(options: argparse.Namespace) -> list[str]:

@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from corpus.files import typed_path, whole
 from errors import RecipeError
-from inference.batch import find
-from inference.command import check_output, command_line, seconds
+from inference.command import check_output, command_line, find, seconds
 from inference.loading import RATE, load_recognizer, long_enough
 from inference.sound import on_disk, resampled
 

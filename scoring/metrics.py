@@ -8,16 +8,15 @@ from errors import RecipeError
 
 @dataclass(frozen=True)
 class Metric:
-    """One score of a test: a mean over utterances, or a rate where ``errors`` is given.
+    """One score of a test: a mean over utterances, or a rate in percent.
 
-    A rate is 100 times the sum of the records' ``errors`` over that of their ``length``.
+    ``rate``: keys of a record, whose sums over the utterances are divided: errors, length.
     """
 
     label: str
     unit: str
     higher_is_better: bool = True
-    errors: str | None = None
-    length: str | None = None
+    rate: tuple[str, str] | None = None
 
     @property
     def title(self) -> str:
@@ -33,14 +32,12 @@ METRICS = {
     "cbak": Metric("CBAK", "1 to 5"),
     "covl": Metric("COVL", "1 to 5"),
     "si_sdr": Metric("SI-SDR", "dB"),
-    "wer": Metric("WER", "%", False, "word_errors", "words"),
-    "cer": Metric("CER", "%", False, "char_errors", "chars"),
-    "per": Metric("PER", "%", False, "phone_errors", "phones"),
+    "wer": Metric("WER", "%", False, ("word_errors", "words")),
+    "cer": Metric("CER", "%", False, ("char_errors", "chars")),
+    "per": Metric("PER", "%", False, ("phone_errors", "phones")),
 }
-QUALITY = tuple(name for name, metric in METRICS.items() if not metric.errors)  # read the signal
-RATES = {  # read the hypotheses; name -> keys of a record
-    name: (metric.errors, metric.length) for name, metric in METRICS.items() if metric.errors
-}
+QUALITY = tuple(name for name, metric in METRICS.items() if not metric.rate)  # read the signal
+RATES = {name: metric.rate for name, metric in METRICS.items() if metric.rate}  # read the words
 COMPOSITE = ("csig", "cbak", "covl")
 LISTABLE = ("pesq", "stoi", "estoi", "composite", "si_sdr", *RATES)  # what a user may ask for
 

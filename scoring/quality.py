@@ -21,10 +21,7 @@ class NotScored(ValueError):
 def score(
     names: Sequence[str], predicted: np.ndarray, target: np.ndarray
 ) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Scores by name, None where there is none, and by name the reason for each None.
-
-    ``predicted``, ``target``: [samples] at 16 kHz.
-    """
+    """Scores by name, None where there is none, and the reason for each None; see ``Pair``."""
     scores, reasons = dict.fromkeys(names), {}
     try:
         pair = Pair(predicted, target)
@@ -42,10 +39,9 @@ def score(
 
 
 class Pair:
-    """Two signals of one utterance and their scores, each computed when it is read.
+    """Two signals [samples] at 16 kHz, full scale 1, and their scores, computed when read.
 
-    ``predicted``, ``target``: [samples] at 16 kHz, full scale 1; they stay untouched. A pair, or
-    a single score of it, that makes no sense raises ``NotScored`` with the reason.
+    A pair, or a single score of it, that makes no sense raises ``NotScored`` with the reason.
     """
 
     def __init__(self, predicted: np.ndarray, target: np.ndarray):

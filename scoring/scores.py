@@ -21,8 +21,7 @@ Texts = Sequence[str] | Sequence[list[str]] | None
 class Scores:
     """Quality is scored in processes of its own, words in this one.
 
-    For each pass: ``begin``; ``add_quality`` and ``add_words`` for each batch; ``collect``;
-    ``write``. At the end ``close``.
+    Each pass: ``begin``; ``add_quality``, ``add_words`` for each batch; ``collect``; ``write``.
     """
 
     def __init__(self):
@@ -55,8 +54,7 @@ class Scores:
     def collect(self, facts: Mapping[str, dict] | None = None) -> dict[str, float]:
         """Score -> mean over all ranks' utterances, each counted once. All ranks must call it.
 
-        ``facts``: utterance id -> what is known of it, such as its entry in the manifest; speaker,
-        noise and snr (dB) go into its record.
+        ``facts``: utterance id -> its entry in the manifest, whose ``FACTS`` go into its record.
         """
         self.board.merge(self.pool.collect())
         self.board = Scoreboard(gather(self.board.records))
