@@ -81,7 +81,7 @@ def read_plan(name: str) -> Plan:
     path = paths[0]
     sections = as_yaml(read_text(path), path)
     check_keys(path, sections, SECTIONS, ("seeds", "each_row", "rows"))
-    base = Plan("", path.stem, [], {}, {}, {}, {}, [])
+    base = Plan("", path.stem, [], {}, {}, {}, {}, [])  # where it extends no other
     if "extends" in sections:
         base = read_plan(str(path.parent / sections["extends"]))
     common, each_row = base.common | sections.get("common", {}), sections["each_row"]

@@ -17,7 +17,7 @@ from corpus.files import typed_path, whole
 from corpus.resampling import StreamResampler
 from errors import RecipeError, listed
 from inference.command import command_line, find, make_folder, repeated, seconds
-from inference.loading import RATE, fingerprint, load_enhancer
+from inference.loading import RATE, load_enhancer
 from inference.sound import describe, on_disk, resampled, write_like
 
 DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
@@ -128,8 +128,8 @@ def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
     jobs, folder = jobs_for(options.inputs, options.output)
     make_folder(folder)
-    enhance, model_folder = load_enhancer(options.model, options.device)
-    model, record = fingerprint(model_folder), folder / RECORD
+    record = folder / RECORD
+    enhance, model = load_enhancer(options.model, options.device)
     waiting = jobs if options.overwrite else not_done(jobs, record, model)
     done = len(jobs) - len(waiting)
     if not waiting:

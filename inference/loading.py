@@ -35,16 +35,10 @@ def model_folder(given: str | Path) -> Path:
     )
 
 
-def fingerprint(folder: Path) -> str:
-    """A short name of the parameters in a model folder."""
-    parts = [path.read_bytes() for path in sorted(Path(folder).glob("*.ckpt"))]
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
-
-
 def load_enhancer(
     given: str | Path, device: str = "cpu"
-) -> tuple[Callable[[np.ndarray], np.ndarray], Path]:
-    """(a function: noisy [samples] -> enhanced [samples], the folder that it came from)."""
+) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+    """(a function: noisy [samples] -> enhanced [samples], a short name of its parameters)."""
     folder = model_folder(given)
     model = load_model(folder, "enhancer", "WaveformEnhancement", device)
 
@@ -53,7 +47,8 @@ def load_enhancer(
         padded = torch.from_numpy(long_enough(samples))
         return model.enhance_batch(padded[None])[0, : len(samples)].cpu().numpy()
 
-    return enhance, folder
+    parts = [path.read_bytes() for path in sorted(folder.glob("*.ckpt"))]
+    return enhance, hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def long_enough(samples: np.ndarray) -> np.ndarray:

@@ -145,11 +145,11 @@ def recognizer(given: str, device: str) -> Callable[[Path], str]:
 
 
 def score(
-    board: Scoreboard, files: dict[str, Path], clean: dict[str, Path], pool, texts, recognize
+    system: str, board: Scoreboard, files: dict, clean: dict, pool: MetricPool, texts, recognize
 ) -> list[str]:
     """Fill the board of a system; returns messages of the files that could not be scored."""
     problems = []
-    names = tqdm(sorted(clean), "Scoring", unit="file", delay=5, disable=None)
+    names = tqdm(sorted(clean), f"Scoring {system}", unit="file", delay=5, disable=None)
     for number, name in enumerate(names, start=1):
         try:
             signals = aligned(files[name], clean[name])
@@ -157,7 +157,7 @@ def score(
                 board.merge([word_errors(name, texts[name], recognize(files[name]))])
             pool.submit(name, *signals)
         except (RecipeError, OSError) as problem:
-            problems.append(f"{name}: {problem}")
+            problems.append(f"{system}, {name}: {problem}")
         if number % AT_ONCE == 0:
             board.merge(pool.collect())
     board.merge(pool.collect())
@@ -221,8 +221,7 @@ def run(options: argparse.Namespace) -> list[str]:
     boards = {name: Scoreboard() for name in systems}
     with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
         for name, board in boards.items():
-            failed = score(board, files[name], clean, pool, texts, recognize)
-            problems += [f"{name}, {problem}" for problem in failed]
+            problems += score(name, board, files[name], clean, pool, texts, recognize)
     print(table(boards, options.against))
     for name, board in boards.items():
         for line in board.not_scored_lines():
