@@ -40,7 +40,8 @@ def load_enhancer(
 ) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
     """(a function: noisy [samples] -> enhanced [samples], a short name of its parameters)."""
     folder = model_folder(given)
-    model = load_model(folder, "enhancer", "WaveformEnhancement", device)
+    interface = "WaveformEnhancement" if (folder / "enhancer.ckpt").is_file() else None
+    model = load_model(folder, "enhancer", interface, device)
 
     @torch.inference_mode()
     def enhance(samples):
@@ -60,14 +61,13 @@ def load_recognizer(given: str | Path, device: str = "cpu"):
     """SpeechBrain's ``EncoderASR`` or ``EncoderDecoderASR``, as the model wants."""
     folder = model_folder(given)
     settings = (folder / "hyperparams.yaml").read_text(encoding="utf-8")
-    interface = "EncoderDecoderASR" if "interface: EncoderDecoderASR" in settings else "EncoderASR"
-    return load_model(folder, "acoustic", interface, device)
+    interface = re.search(r"^interface: (\w+)$", settings, re.MULTILINE)
+    return load_model(folder, "recognizer", interface and interface[1], device)
 
 
-def load_model(folder: Path, needed: str, interface: str, device: str):
-    """One of SpeechBrain's inference classes, quietly, where the needed network is there."""
-    if not (folder / f"{needed}.ckpt").is_file():
-        what = "enhancer" if needed == "enhancer" else "recognizer"
+def load_model(folder: Path, what: str, interface: str | None, device: str):
+    """One of SpeechBrain's inference classes, quietly; RecipeError where the model has none."""
+    if not interface:
         raise RecipeError(
             f"--model {folder}: this model has no {what}. Give that of a stage which trains one."
         )
