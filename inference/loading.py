@@ -102,9 +102,8 @@ def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
     except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: no tokenizer
         raise RecipeError(
             f"--model {given}: transformers cannot load a recognizer from there "
-            f"({str(error).strip()[:300]}). Give a run's folder such as results/robust_asr/1, the "
-            "folder of a recognizer of transformers, or its name on the hub, such as "
-            "openai/whisper-small."
+            f"({str(error).strip()[:300]}). Give a run's folder such as results/robust_asr/1, or a "
+            "recognizer of transformers: its folder, or its name such as openai/whisper-small."
         ) from error
 
     def recognize(path):

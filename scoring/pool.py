@@ -60,11 +60,8 @@ class MetricPool(AbstractContextManager):
             reason = f"scoring process died (exit code {death.exitcode})"
         except BrokenProcessPool:
             raise RecipeError("No scoring process runs. What it printed says why.") from None
-        return {
-            **dict.fromkeys(metrics),
-            "id": utt_id,
-            "not_scored": dict.fromkeys(metrics, reason),
-        }
+        nothing, reasons = dict.fromkeys(metrics), dict.fromkeys(metrics, reason)
+        return {"id": utt_id, **nothing, "not_scored": reasons}
 
     def close(self) -> None:
         """Drop what waits and end all processes."""
