@@ -58,7 +58,7 @@ class MimicBrain(sb.Brain):
         self.figures = Figures(h.output_folder, h.tensorboard, h.figures)
         self.cache, self.search, self.training_now = Cache(h.output_folder), None, set()
         self.checkpointer.add_recoverable("run_state", self.state)
-        for name, module in self.modules.items():  # ``loads`` brings those that never train
+        for name, module in self.modules.items():  # those that never train come from ``loads``
             self.checkpointer.add_recoverable(name, module, optional_load=self.never_trains(name))
 
     @property
@@ -277,7 +277,8 @@ class MimicBrain(sb.Brain):
             self.figures.report_epoch(epoch, self.lr, self.state.train_stats, stats)
             h.lr_annealing.see(stats["loss"])
             self.checkpointer.save_epoch(epoch, stats, h.select_by, h.checkpoint_avg)
-            self.stopper.leave_if_asked()
+            if self.stopper.asked_on_any_rank():
+                self.stopper.leave_if_asked()
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Nothing to load: ``load_chosen`` did."""
