@@ -4,16 +4,21 @@ import os
 import random
 import signal
 import time
+from collections import Counter
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from speechbrain import Stage
 from speechbrain.utils import checkpoints as speechbrain_checkpoints
 from torch.amp import GradScaler
 
 from errors import RecipeError
+from models.wide_resnet import WideResnet
 from train import MimicBrain
+from training.augmentation import build_augmentation
 from training.checkpoints import WholeCheckpointer, average
 from training.freezing import Freezing
 from training.muon import Muon, grouped
@@ -98,20 +103,22 @@ def test_ctc_trains_below_its_epoch_as_published():
     assert not Objective(max, [], 0.0).trains(1) and not Objective(max, [], None).listed
 
 
-def test_a_gradient_ratio_holds_whatever_the_scale_of_the_loss():
+@pytest.mark.parametrize("weight, counted", [(2.0, 2.0), (0.0, 1.0)])  # 0: reported only
+def test_a_gradient_ratio_holds_whatever_the_scale_of_the_loss(weight, counted):
     x = torch.randn(5, requires_grad=True)
-    p, state = {"x": x, "lens": torch.ones(1)}, RunState()
+    y = x * torch.logspace(-2, 2, 5)  # what the losses read; the ratio holds at x
+    p, state = {"x": x, "y": y, "lens": torch.ones(1)}, RunState()
     losses = {
-        "anchor": Objective(lambda x: x.square().mean(), ["x"], 2.0),
-        "other": Objective(lambda x: 1e-6 * x.abs().mean(), ["x"], 1.0, 3.0, "anchor", "x"),
+        "anchor": Objective(lambda y: y.square().mean(), ["y"], weight),
+        "other": Objective(lambda y: 1e-6 * y.abs().mean(), ["y"], 1.0, 3.0, "anchor", "x"),
     }
-    total_loss(losses, p, 1, state).backward()
-    both = x.grad.clone()
-    (anchor,) = torch.autograd.grad(2 * x.square().mean(), x)
-    assert (both - anchor).norm() == pytest.approx(3 * anchor.norm().item(), rel=1e-4)
+    (both,) = torch.autograd.grad(total_loss(losses, p, 1, state), x, retain_graph=True)
+    (anchor,) = torch.autograd.grad(y.square().mean(), x)
+    length = (both - weight * anchor).norm().item()
+    assert length == pytest.approx(3 * counted * anchor.norm().item(), rel=1e-4)
     with torch.no_grad():  # validation reports with the weight that training found last
         value = total_loss(losses, p, 1, state)
-    expected = 2 * x.square().mean() + state.balance["other"] * 1e-6 * x.abs().mean()
+    expected = weight * y.square().mean() + state.balance["other"] * 1e-6 * y.abs().mean()
     assert value.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -180,9 +187,87 @@ def test_a_step_of_fp16_that_overflowed_changes_nothing():
 
 
 def test_two_uses_of_a_steps_random_numbers_are_independent():
-    brain = SimpleNamespace(hparams=SimpleNamespace(seed=1), epoch=1, step=1)
+    brain = brain_at(epoch=1, step=1)
     drawn = [MimicBrain.draw(brain, use).random() for use in ("remix", "noisy_share", "remix")]
     assert drawn[0] == drawn[2] != drawn[1]
+
+
+def brain_at(epoch=1, step=1, seed=1, **settings):
+    """What the parts of a MimicBrain read that are called with it."""
+    brain = SimpleNamespace(hparams=SimpleNamespace(seed=seed, **settings), epoch=epoch, step=step)
+    brain.modules = torch.nn.ModuleDict()
+    brain.freezing, brain.guard = Freezing([], [], 1), StepGuard(brain.modules, 3)
+    brain.draw = partial(MimicBrain.draw, brain)
+    return brain
+
+
+def test_each_step_has_its_own_random_numbers(monkeypatch):
+    drawn = []
+    places = [{}, {"step": 2}, {"epoch": 2}, {"seed": 2}]
+    for rank, place in [*((0, place) for place in places), (1, {}), (0, {})]:
+        monkeypatch.setattr("train.ranks.own_rank", lambda rank=rank: rank)
+        brain = brain_at(**place)
+        MimicBrain.on_fit_batch_start(brain, SimpleNamespace(id=["a"]), True)
+        drawn.append((torch.rand(()).item(), brain.draw("remix").random()))
+    of_rank_0 = drawn[:4]
+    for numbers in zip(*of_rank_0, strict=True):
+        assert len(set(numbers)) == 4
+    assert drawn[5] == drawn[0]
+    # Dropout differs between ranks, and what a whole batch does is common to them.
+    assert drawn[4][0] != drawn[0][0] and drawn[4][1] == drawn[0][1]
+
+
+def test_what_is_recognized_in_training_and_after_it():
+    def chosen(epoch, stage, noisy_share=0.0):
+        signals = {name: name for name in ("clean_wav", "noisy_wav", "enhanced_wav")}
+        settings = dict(clean_epochs=2, noisy_share=noisy_share, input_signal="enhanced")
+        return MimicBrain.choose_signal(brain_at(epoch, **settings), signals, stage)
+
+    in_training = [chosen(epoch, Stage.TRAIN) for epoch in (1, 2, 3)]
+    assert in_training == ["clean_wav", "clean_wav", "enhanced_wav"]
+    assert chosen(3, Stage.TRAIN, noisy_share=1.0) == "noisy_wav"
+    assert chosen(1, Stage.VALID, noisy_share=1.0) == "enhanced_wav"
+
+
+def test_ctc_gets_the_blank_of_the_tokens_and_each_copy_its_targets():
+    needs = SimpleNamespace(ctc=False, seq=False, hypotheses=False)
+    same, copies = (lambda x, *_: x), build_augmentation(["drop_chunk"])
+    settings = dict(augmentation=copies, compute_features=same, normalize=same)
+    brain = brain_at(**settings)
+    brain.needs, brain.tokens = {Stage.TRAIN: needs}, SimpleNamespace(blank=7)
+    brain.network = lambda name: same
+    batch = SimpleNamespace(tokens=2 * [torch.tensor([[3], [4]])], tokens_eos=2 * [torch.ones(2)])
+    p = MimicBrain.recognize(brain, torch.ones(2, 8000), torch.ones(2), batch, Stage.TRAIN)
+    assert p["blank"] == 7 and len(p["encoded"]) == len(p["input_lens"]) == 4
+    assert p["tokens"].tolist() == p["token_lens"].tolist() == [[3], [4], [3], [4]]
+    assert len(p["tokens_eos"]) == len(p["token_eos_lens"]) == 4
+
+
+def enhanced(stage, network, wav, lens, **settings):
+    """The waveforms of a brain that has no cache."""
+    brain = brain_at(**settings)
+    brain.needs = {stage: SimpleNamespace(enhanced_features=False, mask=False, enhanced_wav=True)}
+    brain.network, brain.cache = lambda name: network, None
+    brain.never_trains = lambda name: settings["remix"] is not None
+    return MimicBrain.enhance(brain, wav, lens, ["a", "b"], stage)["enhanced_wav"]
+
+
+def test_remixed_speech_does_not_come_from_the_cache():
+    def network(wav, synthesize):
+        return 2 * wav, None, None
+
+    found = enhanced(Stage.TRAIN, network, torch.ones(2, 8), torch.ones(2), remix=3.0)
+    assert torch.equal(found, 2 * torch.ones(2, 8))
+
+
+@pytest.mark.parametrize("stage", [Stage.VALID, Stage.TEST])
+def test_in_evaluation_an_utterance_is_enhanced_as_it_is_used_alone(stage):
+    torch.manual_seed(0)
+    network, lens = WideResnet([2, 4], 8).eval(), torch.tensor([1.0, 0.5])
+    wav = torch.randn(2, 8000)
+    wav[1, 4000:] = 0
+    found = enhanced(stage, network, wav, lens, remix=None)
+    assert torch.equal(found[1, :4000], network(wav[1:, :4000])[0][0])
 
 
 # What checkpoints keep
@@ -199,11 +284,12 @@ def saved(path, **attributes):
 
 def test_inside_an_epoch_all_comes_back(tmp_path):
     terms = {"loss": [torch.tensor(1.0), torch.tensor(2.0)]}
-    path = saved(tmp_path / "state", terms=terms, balance={"m": torch.tensor(0.1)})
+    balance, counts = {"m": torch.tensor(0.1)}, Counter(skipped_steps=2)
+    path = saved(tmp_path / "state", terms=terms, balance=balance, counts=counts)
     state = RunState()
     state.load(path, end_of_epoch=False)
     state.begin(True)
-    assert state.terms["loss"] == [1.0, 2.0]
+    assert state.terms["loss"] == [1.0, 2.0] and state.counts["skipped_steps"] == 2
     assert state.balance["m"] == pytest.approx(0.1)
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from small_models import ATTENTION, enhancer, recognizer
 from inference import score, transcribe
 from inference.command import carry_out
 from inference.loading import is_foreign, load_foreign
+from scoring.scoreboard import Scoreboard
 
 
 @pytest.fixture(scope="module", params=["ctc", "attention"])
@@ -121,6 +123,16 @@ def test_differences_are_paired(folders, capsys, letters):
     assert "--against nosy: not one of noisy, same" in capsys.readouterr().err
 
 
+def test_a_difference_is_that_of_the_same_files():
+    ours = {"a": 1.0, "b": 3.0, "bad": None}
+    theirs = {"b": 2.5, "alone": 9.0, "bad": 1.0, "a": 0.5}
+    systems = []
+    for values in (ours, theirs):
+        board = Scoreboard([{"id": name, "pesq": value} for name, value in values.items()])
+        systems.append(score.System("name", None, board=board))
+    assert score.difference(*systems, "pesq") == (0.5, (0.5, 0.5))
+
+
 def test_a_bad_file_is_left_out_of_its_system_and_of_the_differences(folders, capsys):
     (folders / "noisy/u2.wav").write_bytes(b"no sound")
     systems = [folders / "noisy", f"same={folders / 'clean'}", "--against", "same"]
@@ -215,6 +227,19 @@ def test_a_recognizer_of_transformers_is_used(folders, letters, capsys):
     words[-1] = speech_model(folders / "no_letters")
     assert scored(folders, folders / "noisy", *words) == 2
     assert "cannot load a recognizer from there" in capsys.readouterr().err
+
+
+def test_what_a_foreign_recognizer_writes_is_compared_in_the_manifests_spelling(
+    folders, monkeypatch
+):
+    class Whisper:
+        model = SimpleNamespace(can_generate=lambda: False)
+
+        def __call__(self, sound):
+            return {"text": " It's a sad, bad bead."}
+
+    monkeypatch.setattr("transformers.pipeline", lambda *_, **__: Whisper())
+    assert load_foreign("openai/whisper-tiny")(folders / "noisy/u1.wav") == "IT'S A SAD BAD BEAD"
 
 
 def test_names_on_the_hub_are_told_from_folders(folders):
