@@ -43,6 +43,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, options, told", EXAMPLES.values(), ids=EXAMPLES)
 def test_an_example_trains(recipe, number, options, told):
     stage = recipe / "hparams/enhance_mimic.yaml"
@@ -52,6 +53,7 @@ def test_an_example_trains(recipe, number, options, told):
     assert all(words in log for words in told)
 
 
+@pytest.mark.slow
 def test_a_trained_own_enhancer_goes_into_stage_3(recipe):
     stage = recipe / "hparams/enhance_mimic.yaml"
     stage.write_text(with_entry(stage.read_text(), *ENTRIES[0]))

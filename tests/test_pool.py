@@ -98,6 +98,7 @@ def test_broken_process_costs_one_utterance(metric, reason):
     assert reason in records[1]["not_scored"]["si_sdr"]
 
 
+@pytest.mark.slow
 def test_process_that_dies_idle_costs_nothing():
     with pool_of(bad.process, jobs=1) as pool:
         [record] = scored(pool, [GOOD])
@@ -131,6 +132,7 @@ print(int(pool.collect()[0]["pid"]), flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)"])
 def test_process_ends_with_its_main_process(end):
     command = [sys.executable, "-c", SCRIPT + end]

@@ -82,6 +82,7 @@ tiny.run("enhance_mimic")
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_validation_loses_no_training(reference, place, monkeypatch):
     without(place, "enhance_mimic")
     program = KILLED.format(tests=str(ROOT / "tests"), root=str(ROOT))
@@ -119,6 +120,7 @@ def poison(monkeypatch, calls_to_poison):
     monkeypatch.setattr(train.MimicBrain, "compute_forward", compute_forward)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_that_is_not_finite_leaves_no_trace(place, monkeypatch, precision):
     poison(monkeypatch, {2})
@@ -172,6 +174,7 @@ def damaged_copy(place):
     return [*options, "--skip_prep=True", "--output_folder=damaged"], names
 
 
+@pytest.mark.slow
 def test_bad_sound_stops_or_is_left_out_and_counted(place, capsys):
     options, names = damaged_copy(place)
     assert run("pretrain_perceptual", *options) == 2
@@ -184,6 +187,7 @@ def test_bad_sound_stops_or_is_left_out_and_counted(place, capsys):
     assert all(log.count(f"Left out: {name}") == 1 for name in names)
 
 
+@pytest.mark.slow
 def test_a_batch_of_nothing_but_bad_sound_is_passed_over(place):
     options, _ = damaged_copy(place)
     one_each = [*options, "--on_bad_utterance=skip", "--batch_seconds=0.1"]
@@ -202,12 +206,14 @@ def newest_checkpoint(place, stage):
     return sorted((place / "results" / stage / "1/save").glob("CKPT*"))[-1]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_cannot_run_code(place, capsys):
     torch.save(Malicious(), newest_checkpoint(place, "enhance_mimic") / "optimizer.ckpt")
     assert run("enhance_mimic", "--number_of_epochs=3") == 2
     assert not (place / "pwned").exists() and "more than tensors" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_is_passed_over(place):
     newest = newest_checkpoint(place, "enhance_mimic")
     parameters = newest / "enhance_model.ckpt"
@@ -221,11 +227,13 @@ def test_a_damaged_newest_checkpoint_is_passed_over(place):
     assert before[1] in after
 
 
+@pytest.mark.slow
 def test_a_run_of_other_sizes_is_not_resumed(place, capsys):
     assert run("enhance_mimic", "--enhance_dense=16", "--number_of_epochs=3") == 2
     assert "other modules, sizes or optimizer" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_perceptual_model_that_joins_later_is_no_reason_to_start_again(place):
     common = ["--perceptual=random", "--output_folder=later"]
     assert run("enhance_mimic", *common, "--mimic_weight=null", "--number_of_epochs=1") == 0
@@ -234,6 +242,7 @@ def test_a_perceptual_model_that_joins_later_is_no_reason_to_start_again(place):
     assert [("mimic" in line) for line in lines if line.startswith("epoch: ")] == [False, True]
 
 
+@pytest.mark.slow
 def test_the_minutes_of_a_stopped_run_count(place, monkeypatch):
     without(place, "enhance_mimic")
     seconds = iter(range(0, 10**6, 10))
@@ -246,6 +255,7 @@ def test_the_minutes_of_a_stopped_run_count(place, monkeypatch):
     assert cost["training_seconds"] > 20  # the first pass is 10 to its save, each epoch 10 or more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric, better", [("si_sdr", max), ("loss", min)])
 def test_the_best_checkpoint_of_any_metric_is_kept_and_scored(place, metric, better):
     without(place, "enhance_mimic")

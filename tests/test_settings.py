@@ -83,6 +83,7 @@ def test_every_value_of_the_files_is_one_that_its_knob_accepts(stage, preset):
             checked(key, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_file_is_complete(stage, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -103,6 +103,7 @@ def test_in_every_step_the_mimic_loss_of_clean_against_clean_is_zero(
     assert len(seen) > 4 and set(seen) == {(False, 0.0)}
 
 
+@pytest.mark.slow
 def test_a_perceptual_model_that_trains_learns_from_the_enhanced_side_alone(place, monkeypatch):
     gradients = set()
 
@@ -124,6 +125,7 @@ def test_a_perceptual_model_that_trains_learns_from_the_enhanced_side_alone(plac
     assert not equal(before, state("both/perceptual_model.ckpt"))
 
 
+@pytest.mark.slow
 def test_each_epoch_has_its_learning_rate(place, monkeypatch):
     rates = []
 
@@ -142,6 +144,7 @@ def dropouts(module):
     return [layer for layer in module.modules() if "drop" in type(layer).__name__.lower()]
 
 
+@pytest.mark.slow
 def test_a_module_trains_from_its_unfreeze_epoch_on(place, monkeypatch):
     moved = {}
     original = train.MimicBrain.on_stage_end
@@ -157,6 +160,7 @@ def test_a_module_trains_from_its_unfreeze_epoch_on(place, monkeypatch):
     assert moved == {1: False, 2: True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal", ["clean", "clean_noisy_phase", "noisy"])
 def test_rows_without_enhancer_need_no_earlier_stage(place, signal):
     gone = ["--pretrained_enhance_path=gone.ckpt", "--pretrain_perceptual_path=gone.ckpt"]
@@ -171,6 +175,7 @@ def test_rows_without_enhancer_need_no_earlier_stage(place, signal):
     assert (min(scores) > 4.6) == (signal == "clean")
 
 
+@pytest.mark.slow
 def test_a_loss_added_after_training_is_reported_and_trains_nothing(place):
     before = (place / "results/robust_asr/1/encoder.ckpt").read_bytes()
     assert run("robust_asr", "--enhance_weight=0") == 0
@@ -178,6 +183,7 @@ def test_a_loss_added_after_training_is_reported_and_trains_nothing(place):
     assert (place / "results/robust_asr/1/encoder.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_loss_may_read_the_mask_of_a_frozen_enhancer(place):
     assert run("robust_asr", "--enhance_weight=0", "--pesq_weight=1", "--output_folder=mask") == 0
     assert "pesq_loss:" in (place / "mask/test_stats.txt").read_text()
@@ -192,6 +198,7 @@ def test_other_targets_and_decodings(place, decoding):
     assert run("robust_asr", *options) == 0  # also in a folder with a space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "filter_bank"])
 def test_controls_in_the_perceptual_models_place(place, kind):
     taps = [] if kind == "random" else ["--mimic_taps=[bands]"]
