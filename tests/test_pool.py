@@ -1,4 +1,4 @@
-"""The pool scores beside the networks, in order, and loses only the utterance that breaks it."""
+"""The pool scores while the networks compute, in order; only what breaks it is lost."""
 
 import os
 import subprocess
