@@ -35,6 +35,15 @@ def test_each_stage_leaves_what_it_promises(reference, stage):
     assert json.loads((folder / "cost.json").read_text())["training_seconds"] > 0
 
 
+@pytest.mark.parametrize("stage", ["pretrain_perceptual", "enhance_mimic", "robust_asr"])
+def test_each_set_is_scored_under_its_name(reference, stage):
+    folder = reference / "results" / stage / "1"
+    for name in ("valid", "test"):
+        lines = (folder / f"{name}_utterances.jsonl").read_text().splitlines()
+        entries = json.loads((folder / f"manifests/{name}.json").read_text())
+        assert {json.loads(line)["id"] for line in lines} == entries.keys()
+
+
 @pytest.mark.slow
 def test_the_commands_as_typed_leave_pictures_sounds_and_a_model(place):
     options = [option for option in typed("enhance_mimic") if option not in LEAN]
