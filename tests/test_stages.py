@@ -134,16 +134,20 @@ def test_a_perceptual_model_that_trains_learns_from_the_enhanced_side_alone(plac
 
 
 def test_each_epoch_has_its_learning_rate(place, monkeypatch):
-    rates = []
+    rates, seen = [], []
 
     class Watched(train.MimicBrain):
         def compute_objectives(self, predictions, batch, stage):
             rates.extend((self.epoch, group["lr"]) for group in self.optimizer.param_groups)
+            seen[:] = self.hparams.lr_annealing.metric_values
             return super().compute_objectives(predictions, batch, stage)
 
     monkeypatch.setattr(train, "MimicBrain", Watched)
     options = ["--lr_schedule=linear", "--lr=0.002", "--output_folder=rates"]
     assert run("enhance_mimic", *options) == 0
+    log = (place / "rates/train_log.txt").read_text()
+    losses = [float(text.split(",")[0]) for text in log.split("valid loss: ")[1:]]
+    assert seen == pytest.approx(losses, rel=0.01)  # newbob goes by them
     assert len(set(rates)) == 2 and dict(rates) == pytest.approx({1: 0.002, 2: 0.0001})
 
 
