@@ -35,6 +35,15 @@ def test_each_stage_leaves_what_it_promises(reference, stage):
     assert json.loads((folder / "cost.json").read_text())["training_seconds"] > 0
 
 
+@pytest.mark.parametrize("stage", ["pretrain_perceptual", "enhance_mimic", "robust_asr"])
+def test_each_set_is_scored_under_its_name(reference, stage):
+    folder = reference / "results" / stage / "1"
+    for name in ("valid", "test"):
+        lines = (folder / f"{name}_utterances.jsonl").read_text().splitlines()
+        entries = json.loads((folder / f"manifests/{name}.json").read_text())
+        assert {json.loads(line)["id"] for line in lines} == entries.keys()
+
+
 @pytest.mark.slow
 def test_the_commands_as_typed_leave_pictures_sounds_and_a_model(place):
     options = [option for option in typed("enhance_mimic") if option not in LEAN]
@@ -127,16 +136,20 @@ def test_a_perceptual_model_that_trains_learns_from_the_enhanced_side_alone(plac
 
 @pytest.mark.slow
 def test_each_epoch_has_its_learning_rate(place, monkeypatch):
-    rates = []
+    rates, seen = [], []
 
     class Watched(train.MimicBrain):
         def compute_objectives(self, predictions, batch, stage):
             rates.extend((self.epoch, group["lr"]) for group in self.optimizer.param_groups)
+            seen[:] = self.hparams.lr_annealing.metric_values
             return super().compute_objectives(predictions, batch, stage)
 
     monkeypatch.setattr(train, "MimicBrain", Watched)
     options = ["--lr_schedule=linear", "--lr=0.002", "--output_folder=rates"]
     assert run("enhance_mimic", *options) == 0
+    log = (place / "rates/train_log.txt").read_text()
+    losses = [float(text.split(",")[0]) for text in log.split("valid loss: ")[1:]]
+    assert seen == pytest.approx(losses, rel=0.01)  # newbob goes by them
     assert len(set(rates)) == 2 and dict(rates) == pytest.approx({1: 0.002, 2: 0.0001})
 
 
