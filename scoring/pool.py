@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import TimeoutError
+from concurrent.futures import TimeoutError, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from multiprocessing.context import SpawnContext
@@ -15,6 +15,8 @@ from errors import RecipeError
 from scoring import quality
 from scoring.lean_process import LeanProcess
 from scoring.metrics import scores_of
+
+POLL = 1.0  # s
 
 
 class MetricPool(AbstractContextManager):
@@ -52,6 +54,9 @@ class MetricPool(AbstractContextManager):
 
     def _record(self, utt_id: str, metrics: list[str], future: ProcessFuture) -> dict:
         try:
+            while not wait([future], POLL).done:
+                if not self._pool.active:  # its managers ended; nobody would answer
+                    raise BrokenProcessPool
             scores, reasons = future.result()
             return {"id": utt_id, **scores, "not_scored": reasons}
         except TimeoutError:

@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -161,6 +163,14 @@ def test_mistakes_are_told(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # no process can start
     with MetricPool(jobs=1) as pool, pytest.raises(RecipeError, match="No scoring process"):
         scored(pool, [GOOD])
+
+
+def test_a_pool_that_ended_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("scoring.pool.POLL", 0.01)
+    pool = MetricPool(["pesq"], jobs=1)
+    pool._pool, pool._submitted = SimpleNamespace(active=False), [("u", ["pesq"], Future())]
+    with pytest.raises(RecipeError, match="No scoring process"):
+        pool.collect()
 
 
 def test_ranks_share_the_cores(monkeypatch):
