@@ -285,6 +285,7 @@ class MimicBrain(sb.Brain):
 
     def load_chosen(self):
         """Put the chosen checkpoint, or their mean, into the modules: scored and handed over."""
+        ranks.unwrap(self.modules)
         h, saver = self.hparams, self.checkpointer
         epochs = saver.load_mean(self.modules, h.select_by, h.checkpoint_avg)
         if self.test_only and not epochs and h.number_of_epochs:

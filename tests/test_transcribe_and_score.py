@@ -126,11 +126,12 @@ def test_differences_are_paired(folders, capsys, letters):
 def test_a_difference_is_that_of_the_same_files():
     ours = {"a": 1.0, "b": 3.0, "bad": None}
     theirs = {"b": 2.5, "alone": 9.0, "bad": 1.0, "a": 0.5}
-    systems = []
-    for values in (ours, theirs):
-        board = Scoreboard([{"id": name, "pesq": value} for name, value in values.items()])
-        systems.append(score.System("name", None, board=board))
-    assert score.difference(*systems, "pesq") == (0.5, (0.5, 0.5))
+    boards = [
+        Scoreboard([{"id": name, "pesq": value} for name, value in values.items()])
+        for values in (ours, theirs)
+    ]
+    difference = score.difference(*boards)
+    assert difference.summary() == {"pesq": 0.5} and difference.intervals()["pesq"] == (0.5, 0.5)
 
 
 def test_a_bad_file_is_left_out_of_its_system_and_of_the_differences(folders, capsys):

@@ -4,6 +4,7 @@ Each process is a rank. Ranks train copies of the networks whose gradients are a
 (PyTorch's DistributedDataParallel). A single process is the case of one rank.
 """
 
+import gc
 import math
 from collections import defaultdict
 from dataclasses import replace
@@ -12,8 +13,11 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from speechbrain.utils.distributed import ddp_init_group, get_local_rank
-from speechbrain.utils.distributed import is_distributed_initialized as several
+from speechbrain.utils.distributed import (
+    ddp_init_group,
+    get_local_rank,
+    is_distributed_initialized,
+)
 from speechbrain.utils.run_opts import RunOptions
 from torch.nn.parallel import DistributedDataParallel
 
@@ -32,14 +36,15 @@ def start(run_opts: RunOptions) -> RunOptions:
 
 def finish() -> None:
     """Wait for the other ranks, and part."""
-    if several():
+    if is_distributed_initialized():
+        gc.collect()  # DDP wrappers, in cycles, hold the group: its threads must end before exit
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 
 def own_rank() -> int:
     """The number of this process, 0 for one alone."""
-    return torch.distributed.get_rank() if several() else 0
+    return torch.distributed.get_rank() if is_distributed_initialized() else 0
 
 
 def means(terms: dict[str, list[Any]]) -> dict[str, float]:
@@ -53,7 +58,7 @@ def means(terms: dict[str, list[Any]]) -> dict[str, float]:
 
 def share_buffers(modules: torch.nn.Module) -> None:
     """Give all ranks the buffers of rank 0: on the CPU each has BatchNorm statistics of its own."""
-    if several():
+    if is_distributed_initialized():
         for buffer in modules.buffers():
             torch.distributed.broadcast(buffer, 0)
 
@@ -75,6 +80,12 @@ def wrap(brain: Any) -> None:
         brain.modules[name] = DistributedDataParallel(
             module, device_ids=ids, find_unused_parameters=partly
         )
+
+
+def unwrap(modules: torch.nn.ModuleDict) -> None:
+    """Take the DDP wrappers off again, after training."""
+    for name, module in modules.items():
+        modules[name] = inner(module)
 
 
 def inner(module: torch.nn.Module) -> torch.nn.Module:
@@ -112,5 +123,5 @@ class DealtBatches:
 
 def deal(batches: Any, even: bool) -> DealtBatches:
     """A batch sampler -> this rank's share of its batches."""
-    count = torch.distributed.get_world_size() if several() else 1
+    count = torch.distributed.get_world_size() if is_distributed_initialized() else 1
     return DealtBatches(batches, own_rank(), count, even)
