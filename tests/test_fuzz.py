@@ -92,6 +92,7 @@ texts |= st.text(alphabet="[]{}:,!&*<>-#|'\"1aeE.~ \n", max_size=15)
 tags = ["!new:", "!apply:", "!name:", "!!python/object/apply:", "!ref ", "!include:"]
 
 
+@pytest.mark.slow
 @many
 @given(keys | st.sampled_from(["data_folder", "valid_speakers", "zz"]), texts)
 def test_overrides_of_any_text(key, text):
@@ -104,6 +105,7 @@ def test_overrides_of_any_text(key, text):
     assert not isinstance(overrides.get("data_folder"), (dict, list))
 
 
+@pytest.mark.slow
 @many
 @given(keys, st.sampled_from(tags), st.sampled_from(["os.system", "builtins.eval", "<lr>"]))
 def test_overrides_name_no_python_objects(key, tag, name):

@@ -133,6 +133,7 @@ def test_a_step_that_is_not_finite_leaves_no_trace(place, monkeypatch, precision
     assert all(value.isfinite().all() for value in state.values())
 
 
+@pytest.mark.slow
 def test_patience_ends_with_the_utterances_named(place, monkeypatch, capsys):
     poison(monkeypatch, None)
     options = ["--output_folder=poisoned", "--nonfinite_patience=1", "--noisy_share=0"]

@@ -82,6 +82,7 @@ def test_a_frozen_enhancer_is_bit_identical_after_the_cascade(reference):
     assert equal(before, after) and any("running_mean" in key for key in before)
 
 
+@pytest.mark.slow
 def test_joint_training_moves_the_enhancer_and_leaves_the_perceptual_model(place):
     assert run("robust_asr", *JOINT, "--output_folder=joint") == 0
     before = state("results/enhance_mimic/1/enhance_model.ckpt")
