@@ -3,6 +3,11 @@
 ``python -m experiments.gpu --output OUT [--plan PLAN ...]`` writes into OUT as it goes: how fast
 (``speed.jsonl``, ``report.md``), the outcome of ``tests/test_gpu.py``, and, as far as the time
 goes, what ``results.py`` makes with the other options, with learning curves.
+
+Sides: ``plain`` is SpeechBrain's layers and step, TF32, AdamW not fused; ``here`` is train.py; the
+others are a ``--compile_mode``. ``rate``: seconds of speech a second. ``share``: of the rate of a
+large bf16 product, without RNNs. ``busy``: share of the time in which the device computes.
+``hours``: 50 epochs of VoiceBank-DEMAND.
 """
 
 import argparse
@@ -17,7 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from math import prod
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -48,26 +53,21 @@ ROUNDS, TURN = (5, 0.4) if GPU else (1, 0.01)  # the sides take turns, each for 
 EPOCHS_HOURS = 50 * 9.4  # of speech: 50 epochs of VoiceBank-DEMAND (11,572 utterances)
 SPARE = 45  # s before the end, for runs to stop and the table to be written
 LEAN = ["--figures=False", "--tensorboard=False", "--sorting=descending", "--num_workers=0"]
-FREE = ["--pretrained_enhance_path=null"]
-WORK = {  # name -> stage, preset, options, modules to compile (decoders loop over tokens)
-    "stage 2, 2022": ("enhance_mimic", "published_2022", ["--perceptual=random"], "enhance_model"),
-    "stage 2, 2021": ("enhance_mimic", "published_2021", ["--perceptual=random"], "enhance_model"),
+LEAN += ["--batch_seconds=null"]
+RANDOM, NONE = "--perceptual=random", "--pretrained_enhance_path=null"
+WORK = {  # name -> stage, preset, options, module to compile (decoders loop over tokens)
+    "stage 2, 2022": ("enhance_mimic", "published_2022", [RANDOM], "enhance_model"),
+    "stage 2, 2021": ("enhance_mimic", "published_2021", [RANDOM], "enhance_model"),
     "stage 1": ("pretrain_perceptual", "published_2021", [], "encoder"),
-    "stage 3": ("robust_asr", "published_2021", [*FREE, "--output_neurons=200"], "encoder"),
+    "stage 3": ("robust_asr", "published_2021", [NONE, "--output_neurons=200"], "encoder"),
 }
-ENCODER = ["--cnn_channels=[2, 2]", "--rnn_neurons=8", "--dnn_neurons=8", "--decoder_neurons=8"]
-SMALL = {  # stage -> options in place of those
-    "enhance_mimic": ["--perceptual=filter_bank", "--enhance_channels=[4, 8]", "--enhance_dense=8"],
-    "pretrain_perceptual": ENCODER,
-    "robust_asr": [*ENCODER, *FREE, "--targets=characters"],
+SMALL = {  # stage -> options in place of those, with the preset mini
+    "enhance_mimic": ["--perceptual=filter_bank", "--mimic_ratio=null"],
+    "pretrain_perceptual": [],
+    "robust_asr": [NONE],
 }
 COLUMNS = ("work", "side", "batch", "rate", "against_plain", "share", "memory_gb", "launches")
 COLUMNS += ("waits", "busy", "hours", "failed")
-LEGEND = """
-`plain`: SpeechBrain's layers and step, TF32, AdamW not fused. `here`: train.py. Other sides: a
-`--compile_mode`. `rate`: s of speech a second. `share`: of the rate of a large bf16 product.
-`busy`: share of the time in which the device computes. `hours`: 50 epochs of VoiceBank-DEMAND.
-"""
 
 
 class Plain(train.MimicBrain):
@@ -81,9 +81,9 @@ class Side:
     """One way of training a stage at one batch size, with what train.py builds for it."""
 
     def __init__(self, work: str, side: str, batch: int, options: list[str], stack: ExitStack):
-        (stage, preset, _, compiled), plain = WORK[work], side == "plain"
-        words = [f"hparams/{stage}.yaml", f"--preset={preset}", f"--batch_size={batch}", *options]
-        words += [*LEAN, f"--precision={'fp32' if plain else 'auto'}"]
+        (stage, _, _, compiled), plain = WORK[work], side == "plain"
+        words = [f"hparams/{stage}.yaml", f"--batch_size={batch}", *options, *LEAN]
+        words += [f"--precision={'fp32' if plain else 'auto'}"]
         if side not in ("plain", "here"):
             words += [f"--compile_mode={side}", f"--compile_module_keys={compiled}"]
         self.side, self.batch, self.rates = side, batch, []
@@ -96,19 +96,17 @@ class Side:
         setup.prepare_data(hparams)
         tokens = setup.load_parameters(hparams)
         if plain:
-            settings = dict(lr=hparams["lr"], weight_decay=0.0)
-            hparams["opt_class"] = lambda parameters: torch.optim.AdamW(parameters, **settings)
+            hparams["opt_class"] = partial(torch.optim.AdamW, lr=hparams["lr"], weight_decay=0.0)
         brain = (Plain if plain else train.MimicBrain)(hparams, run_opts, tokens, Stopper())
         data = next(iter(make_loaders(hparams, tokens, brain.device)[0]))
-        for key in ("noisy_sig", "clean_sig"):  # of one length; the text is that of about 3.5 s
+        for key in ("noisy_sig", "clean_sig"):  # repeated to one length; the text is not
             sound = getattr(data, key).data.repeat(1, 5)[:, : SECONDS * SAMPLE_RATE]
             setattr(data, key, PaddedData(sound, torch.ones(batch)))
         data = data.to(brain.device)
         brain.on_fit_start()
         brain.on_stage_start(sb.Stage.TRAIN, 1)
         brain.modules.train()
-        brain.step = 1
-        self.step = lambda: brain.fit_batch(data)
+        brain.step, self.step = 1, lambda: brain.fit_batch(data)
         torch.cuda.reset_peak_memory_stats() if GPU else None
         for _ in range(3):
             self.step()
@@ -127,27 +125,18 @@ class Side:
         on_device = [e for e in events if (e.device_type == DeviceType.CUDA) == GPU]
         times = Counter({e.key[:70]: getattr(e, time_of) / 1e6 for e in on_device})  # s
         launch = ("LaunchKernel", "GraphLaunch") if GPU else ("aten::",)  # on a CPU: operations
-        seconds = SECONDS * self.batch
-        facts = {
+        seconds, counter = SECONDS * self.batch, FlopCounterMode(display=False)
+        with counter:
+            self.step() if self.side in ("plain", "here") else None  # not seen in compiled code
+        return {
             "memory_gb": self.memory_gb,
             "launches": sum(e.count for e in events if any(name in e.key for name in launch)),
             "waits": len(waits),
             "waits_at": dict(Counter(f"{Path(w.filename).name}:{w.lineno}" for w in waits)),
             "busy": round(times.total() * median(self.rates) / seconds, 2),
             "largest": {k: round(t / times.total(), 3) for k, t in times.most_common(5)},
+            "operations": counter.get_total_flops() / seconds,
         }
-        if self.side in ("plain", "here"):  # the counter does not see compiled products
-            rnn = torch.ops.aten._cudnn_rnn, torch.ops.aten._cudnn_rnn_backward
-            known = {rnn[0]: of_rnn, rnn[1]: lambda *shapes, **k: 2 * of_rnn(*shapes)}
-            with FlopCounterMode(display=False, custom_mapping=known) as counter:
-                self.step()
-            facts["operations"] = counter.get_total_flops() / seconds
-        return facts
-
-
-def of_rnn(x, weights, *_, **__) -> int:
-    """Operations of an RNN of cuDNN's, by the shapes of its input and its weights."""
-    return 2 * prod(x[:2]) * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
 def timed(step: Callable, seconds: float) -> float:
@@ -181,7 +170,7 @@ def measure(work: str, sides: list[tuple], options: list[str], out: Path, known:
         rates = {(one.side, one.batch): median(one.rates) for one in built}
         for one in built:
             rate, facts = rates[one.side, one.batch], one.look_inside()
-            known[work] = facts.pop("operations", known.get(work, 0))
+            known[work] = facts.pop("operations") or known[work]
             facts |= {"rate": round(rate, 1), "hours": round(EPOCHS_HOURS / rate, 2)}
             facts |= {"share": round(rate * known[work] / median(products), 3)}
             facts |= {"against_plain": round(rate / rates.get(sides[0], rate), 2)}
@@ -195,7 +184,7 @@ def add(out: Path, row: dict) -> None:
         file.write(json.dumps(row) + "\n")
     rows = [json.loads(line) for line in (out / "speed.jsonl").read_text("utf-8").splitlines()]
     device = torch.cuda.get_device_name() if GPU else "CPU"
-    lines = [f"# {device}, torch {torch.__version__}", LEGEND, f"| {' | '.join(COLUMNS)} |"]
+    lines = [f"# {device}, torch {torch.__version__}\n", __doc__, f"| {' | '.join(COLUMNS)} |"]
     lines += ["|---" * len(COLUMNS) + "|"]
     lines += [f"| {' | '.join(str(row.get(key, '-')) for key in COLUMNS)} |" for row in rows]
     lines += [
@@ -205,37 +194,33 @@ def add(out: Path, row: dict) -> None:
     print(row, flush=True)
 
 
-def out_of_time(*_) -> None:
-    """The handler of the alarm."""
-    raise TimeoutError
-
-
 def speed(out: Path, corpus: Path, small: bool, seconds: float) -> None:
     """All sides: at first without compiling, then compiled, as far as the time goes."""
     batches, known, best = (2, 4) if small else (8, 16, 32, 64), {}, {}
-    signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1), 5)  # a compiler may catch the first
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1))
     try:
         for compiled in (False,) if small else (False, True):
-            for work, (stage, _, options, _) in WORK.items():
-                options = [f"--data_folder={corpus}", *(SMALL[stage] if small else options)]
+            for work, (stage, preset, options, _) in WORK.items():
+                options = (
+                    ["--preset=mini", *SMALL[stage]] if small else [f"--preset={preset}", *options]
+                )
+                options += [f"--data_folder={corpus}"]
                 sides = [("plain", batches[0]), *(("here", batch) for batch in batches)]
                 if compiled:
                     modes = [("reduce-overhead", batches[0]), ("default", best[work])]
                     sides = [*sides[:2], ("default", batches[0]), *modes]
                 best[work] = measure(work, sides, options, out, known)
-    except TimeoutError:
+    except KeyboardInterrupt:
         print("The time for measuring is over.", flush=True)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def learn(out: Path, tables: Path, options: list[str], end: float) -> None:
-    """``results.py`` with its options until ``end`` (of the monotonic clock), and tests/test_gpu.py."""
-    commands = {"tests": ["-m", "pytest", "-q", "tests/test_gpu.py"]}
-    commands |= (
-        {"results": ["results.py", f"--output_folder={tables}", *options]} if options else {}
-    )
+def learn(out: Path, options: list[str], end: float) -> None:
+    """tests/test_gpu.py, and ``results.py`` with its options, until ``end`` (monotonic clock)."""
+    commands, tables = {"tests": ["-m", "pytest", "-q", "tests/test_gpu.py"]}, ROOT / "results/gpu"
+    if options:
+        commands["results"] = ["results.py", f"--output_folder={tables}", *options]
     processes, stopped = [], False
     for name, command in commands.items():
         with open(out / f"{name}.txt", "w", encoding="utf-8") as file:
@@ -255,20 +240,18 @@ def learn(out: Path, tables: Path, options: list[str], end: float) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    add_option = parser.add_argument
-    add_option("--output", type=Path, required=True, help="folder for what is found")
-    add_option("--minutes", type=float, default=9, help="for all of it (default: 9)")
-    add_option("--tables", type=Path, default=ROOT / "results/gpu", help="folder of the runs")
-    add_option("--small", action="store_true", help="tiny networks, to try the command on a CPU")
+    parser.add_argument("--output", type=Path, required=True, help="folder for what is found")
+    parser.add_argument("--minutes", type=float, default=9, help="for all of it (default: 9)")
+    parser.add_argument("--small", action="store_true", help="tiny networks, to try it on a CPU")
     (options, of_results), begin = parser.parse_known_args(arguments), time.monotonic()
-    out, tables = options.output.resolve(), options.tables.resolve()
+    out = options.output.resolve()
     out.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)  # stage files are named from there
     few = {"n_train": 8, "n_valid": 2, "n_test": 2} if options.small else {}
     corpus = synthesize_mini_corpus(out / "corpus" if options.small else setup.MINI_CORPUS, **few)
     speed(out, corpus, options.small, begin + 0.4 * 60 * options.minutes - time.monotonic())
     torch.cuda.empty_cache()
-    learn(out, tables, of_results, begin + 60 * options.minutes - SPARE)
+    learn(out, of_results, begin + 60 * options.minutes - SPARE)
 
 
 if __name__ == "__main__":
