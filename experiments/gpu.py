@@ -62,7 +62,7 @@ WORK = {  # name -> stage, preset, options, module to compile (decoders loop ove
     "stage 3": ("robust_asr", "published_2021", [NONE, "--output_neurons=200"], "encoder"),
 }
 SMALL = {  # stage -> options in place of those, with the preset mini
-    "enhance_mimic": ["--perceptual=filter_bank", "--mimic_ratio=null"],
+    "enhance_mimic": ["--perceptual=filter_bank"],
     "pretrain_perceptual": [],
     "robust_asr": [NONE],
 }
