@@ -41,6 +41,7 @@ import train
 from corpus.files import write_text
 from corpus.layout import SAMPLE_RATE
 from corpus.mini import synthesize_mini_corpus
+from errors import RecipeError
 from models import acoustic, wide_resnet
 from training import setup
 from training.data import make_loaders
@@ -59,7 +60,7 @@ WORK = {  # name -> stage, preset, options, module to compile (decoders loop ove
     "stage 2, 2022": ("enhance_mimic", "published_2022", [RANDOM], "enhance_model"),
     "stage 2, 2021": ("enhance_mimic", "published_2021", [RANDOM], "enhance_model"),
     "stage 1": ("pretrain_perceptual", "published_2021", [], "encoder"),
-    "stage 3": ("robust_asr", "published_2021", [NONE, "--output_neurons=200"], "encoder"),
+    "stage 3": ("robust_asr", "published_2021", [NONE, "--output_neurons=120"], "encoder"),
 }
 SMALL = {  # stage -> options in place of those, with the preset mini
     "enhance_mimic": ["--perceptual=filter_bank"],
@@ -160,7 +161,7 @@ def measure(work: str, sides: list[tuple], options: list[str], out: Path, known:
             own = [*options, f"--output_folder={place}/{side}{batch}"]
             try:
                 built.append(Side(work, side, batch, own, stack))
-            except RuntimeError as problem:  # out of memory, or not to be compiled
+            except (RuntimeError, RecipeError) as problem:  # out of memory, or not compiled
                 told = str(problem).strip().partition("\n")[0][:200]
                 add(out, {"work": work, "side": side, "batch": batch, "failed": told})
         for _ in range(ROUNDS):
