@@ -122,16 +122,18 @@ class Side:
             self.step()
             torch.cuda.set_sync_debug_mode("default") if GPU else None
         waits = [w for w in told if "synchronizing" in str(w.message)]
-        events, time_of = seen.key_averages(), f"self_{'device' if GPU else 'cpu'}_time_total"
-        on_device = [e for e in events if (e.device_type == DeviceType.CUDA) == GPU]
-        times = Counter({e.key[:70]: getattr(e, time_of) / 1e6 for e in on_device})  # s
+        events = [event for event in seen.events() if not event.is_user_annotation]
+        times, time_of = Counter(), f"self_{'device' if GPU else 'cpu'}_time_total"
+        for event in events:
+            if (event.device_type == DeviceType.CUDA) == GPU:
+                times[event.name[:70]] += getattr(event, time_of) / 1e6  # s
         launch = ("LaunchKernel", "GraphLaunch") if GPU else ("aten::",)  # on a CPU: operations
         seconds, counter = SECONDS * self.batch, FlopCounterMode(display=False)
         with counter:
             self.step() if self.side in ("plain", "here") else None  # not seen in compiled code
         return {
             "memory_gb": self.memory_gb,
-            "launches": sum(e.count for e in events if any(name in e.key for name in launch)),
+            "launches": sum(any(name in event.name for name in launch) for event in events),
             "waits": len(waits),
             "waits_at": dict(Counter(f"{Path(w.filename).name}:{w.lineno}" for w in waits)),
             "busy": round(times.total() * median(self.rates) / seconds, 2),

@@ -58,6 +58,7 @@ def test_measuring_ends_in_time(tmp_path, monkeypatch):
     assert time.monotonic() - begin < 30
 
 
+@pytest.mark.slow
 def test_the_table_of_a_plan_and_the_tests_are_left(recipe, tmp_path):
     gpu.learn(
         tmp_path, ["--plan=plan.yaml", "--seeds", "1", "--rows", "mse"], time.monotonic() + 99
@@ -69,6 +70,7 @@ def test_the_table_of_a_plan_and_the_tests_are_left(recipe, tmp_path):
     assert "test_gpu.py" in (tmp_path / "tests.txt").read_text()
 
 
+@pytest.mark.slow
 def test_at_the_end_of_the_time_runs_stop_and_what_is_finished_is_in_the_table(recipe, tmp_path):
     plan = (recipe / "plan.yaml").read_text().replace("mimic_weight: null", "seconds: 99")
     (recipe / "plan.yaml").write_text(plan)
