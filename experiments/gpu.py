@@ -11,6 +11,7 @@ large bf16 product, without RNNs. ``busy``: share of the time in which the devic
 """
 
 import argparse
+import gc
 import json
 import os
 import shutil
@@ -40,7 +41,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import train
 from corpus.files import write_text
 from corpus.layout import SAMPLE_RATE
-from corpus.mini import synthesize_mini_corpus
 from errors import RecipeError
 from models import acoustic, wide_resnet
 from training import setup
@@ -55,17 +55,13 @@ EPOCHS_HOURS = 50 * 9.4  # of speech: 50 epochs of VoiceBank-DEMAND (11,572 utte
 SPARE = 45  # s before the end, for runs to stop and the table to be written
 LEAN = ["--figures=False", "--tensorboard=False", "--sorting=descending", "--num_workers=0"]
 LEAN += ["--batch_seconds=null"]
-RANDOM, NONE = "--perceptual=random", "--pretrained_enhance_path=null"
+RANDOM, BANK = ["--perceptual=random"], ["--perceptual=filter_bank"]
+ALONE = ["--pretrained_enhance_path=null", "--output_neurons=120"]  # pieces of the mini corpus
 WORK = {  # name -> stage, preset, options, module to compile (decoders loop over tokens)
-    "stage 2, 2022": ("enhance_mimic", "published_2022", [RANDOM], "enhance_model"),
-    "stage 2, 2021": ("enhance_mimic", "published_2021", [RANDOM], "enhance_model"),
+    "stage 2, 2022": ("enhance_mimic", "published_2022", RANDOM, "enhance_model"),
+    "stage 2, 2021": ("enhance_mimic", "published_2021", RANDOM, "enhance_model"),
     "stage 1": ("pretrain_perceptual", "published_2021", [], "encoder"),
-    "stage 3": ("robust_asr", "published_2021", [NONE, "--output_neurons=120"], "encoder"),
-}
-SMALL = {  # stage -> options in place of those, with the preset mini
-    "enhance_mimic": ["--perceptual=filter_bank"],
-    "pretrain_perceptual": [],
-    "robust_asr": [NONE],
+    "stage 3": ("robust_asr", "published_2021", ALONE, "encoder"),
 }
 COLUMNS = ("work", "side", "batch", "rate", "against_plain", "share", "memory_gb", "launches")
 COLUMNS += ("waits", "busy", "hours", "failed")
@@ -88,6 +84,7 @@ class Side:
         if side not in ("plain", "here"):
             words += [f"--compile_mode={side}", f"--compile_module_keys={compiled}"]
         self.side, self.batch, self.rates = side, batch, []
+        gc.collect()  # of earlier sides
         before = torch.cuda.memory_allocated() if GPU else 0
         with ExitStack() as layers:
             if plain:
@@ -197,18 +194,17 @@ def add(out: Path, row: dict) -> None:
     print(row, flush=True)
 
 
-def speed(out: Path, corpus: Path, small: bool, seconds: float) -> None:
+def speed(out: Path, data_folder: str, small: bool, seconds: float) -> None:
     """All sides: at first without compiling, then compiled, as far as the time goes."""
     batches, known, best = (2, 4) if small else (8, 16, 32, 64), {}, {}
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         for compiled in (False,) if small else (False, True):
-            for work, (stage, preset, options, _) in WORK.items():
-                options = (
-                    ["--preset=mini", *SMALL[stage]] if small else [f"--preset={preset}", *options]
-                )
-                options += [f"--data_folder={corpus}"]
+            for work, (_, preset, options, _) in WORK.items():
+                if small:
+                    preset, options = "mini", BANK if options == RANDOM else options
+                options = [f"--preset={preset}", f"--data_folder={data_folder}", *options]
                 sides = [("plain", batches[0]), *(("here", batch) for batch in batches)]
                 if compiled:
                     modes = [("reduce-overhead", batches[0]), ("default", best[work])]
@@ -244,15 +240,14 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--output", type=Path, required=True, help="folder for what is found")
+    parser.add_argument("--data_folder", default="", help="to measure with (default: mini corpus)")
     parser.add_argument("--minutes", type=float, default=9, help="for all of it (default: 9)")
     parser.add_argument("--small", action="store_true", help="tiny networks, to try it on a CPU")
     (options, of_results), begin = parser.parse_known_args(arguments), time.monotonic()
     out = options.output.resolve()
     out.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)  # stage files are named from there
-    few = {"n_train": 8, "n_valid": 2, "n_test": 2} if options.small else {}
-    corpus = synthesize_mini_corpus(out / "corpus" if options.small else setup.MINI_CORPUS, **few)
-    speed(out, corpus, options.small, begin + 0.4 * 60 * options.minutes - time.monotonic())
+    speed(out, options.data_folder, options.small, 0.4 * 60 * options.minutes)
     torch.cuda.empty_cache()
     learn(out, of_results, begin + 60 * options.minutes - SPARE)
 

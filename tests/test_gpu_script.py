@@ -5,6 +5,7 @@ import time
 
 import pytest
 from test_results import set_up
+from tiny import make_corpus
 
 from experiments import gpu
 
@@ -21,7 +22,8 @@ def recipe(tmp_path, monkeypatch):
 def test_all_stages_are_measured_both_ways(tmp_path, monkeypatch):
     monkeypatch.chdir(gpu.ROOT)
     monkeypatch.setattr(gpu, "learn", lambda *_: None)
-    gpu.main([f"--output={tmp_path}", "--small", "--minutes=60"])
+    data = f"--data_folder={make_corpus(tmp_path)}"
+    gpu.main([f"--output={tmp_path}", data, "--small", "--minutes=60"])
     rows = [json.loads(line) for line in (tmp_path / "speed.jsonl").read_text().splitlines()]
     found = [(row["work"], row["side"], row["batch"]) for row in rows]
     assert found == [(w, *s) for w in gpu.WORK for s in (("plain", 2), ("here", 2), ("here", 4))]
@@ -54,7 +56,7 @@ def test_what_fails_is_told_and_the_others_are_measured(tmp_path, monkeypatch):
 def test_measuring_ends_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "measure", lambda *_: time.sleep(60))
     begin = time.monotonic()
-    gpu.speed(tmp_path, tmp_path, small=True, seconds=1)
+    gpu.speed(tmp_path, "", small=True, seconds=1)
     assert time.monotonic() - begin < 30
 
 
