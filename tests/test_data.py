@@ -45,6 +45,7 @@ def write_set(folder, name="train", count=4, seconds=0.4, text=True):
 def options(folder, **changes):
     """A stage's settings as far as its data go."""
     values = dict(data_folder=str(folder), sorting="ascending", seed=1)
+    values |= dict(valid_metrics=["pesq"], test_metrics=[])
     values |= dict(max_seconds=60, batch_size=2, batch_seconds=None, valid_batch_size=3)
     values |= {f"{n}_annotation": str(folder / f"{n}.json") for n in ("train", "valid", "test")}
     checkpointer = Checkpointer(folder / "save")
