@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,17 @@ def test_a_pair_is_parallel(tmp_path):
 
 
 # Datasets
+
+
+def test_a_manifest_holds_the_texts_of_targets_and_error_rates_and_may_lack_others(tmp_path):
+    annotation = Path(write_set(tmp_path))
+    annotation.write_text(annotation.read_text().replace('"words"', '"said"'))
+    tokens = build_tokens("phones", tmp_path, annotation, 8)
+    assert (
+        build_dataset(annotation, tokens, data_root=str(tmp_path), rates=["per"])[0]["words"] == ""
+    )
+    with pytest.raises(RecipeError, match="words is missing"):
+        build_dataset(annotation, tokens, rates=["per", "cer"])
 
 
 @pytest.mark.parametrize("context", ["spawn", "forkserver"])
