@@ -78,7 +78,7 @@ class OwnRecognizer:
                 raise RecipeError(f"{KEY}: {theirs} does not exist. Give --targets as in that run.")
             with whole(tokens_file(kind, Path(hparams["output_folder"]) / "tokens")) as aside:
                 shutil.copyfile(theirs, aside)
-        encoder = build_from(self.path, torch.nn.Identity, name="encoder")
+        encoder = build_from("encoder", self.path, torch.nn.Identity)
         if isinstance(encoder, PretrainedEncoder):
             put_encoder(hparams, encoder)
         source = Source(self.path, "python train.py hparams/robust_asr.yaml", partly=self.alone)
