@@ -15,13 +15,16 @@ from corpus.files import find_files, typed_path
 from errors import RecipeError, listed
 
 
-def command_line(name: str, does: str, details: str, stage: str) -> argparse.ArgumentParser:
-    """Options of a command that runs a model over sound files."""
+def command_line(
+    name: str, does: str, details: str, stage: str, default: Path | None = None
+) -> argparse.ArgumentParser:
+    """Options of a command that runs a model over sound files; ``default`` is its model folder."""
     made = argparse.ArgumentParser(name, description=does, epilog=details)
     add = made.add_argument
     add("inputs", nargs="+", type=typed_path, metavar="INPUT", help="sound files, folders of them")
     help = f"a run's folder, such as results/{stage}/1, or an exported model"
-    add("--model", required=True, type=typed_path, help=help)
+    help += f" (default: {default.name}/ of this recipe)" if default else ""
+    add("--model", required=not default, default=default, type=typed_path, help=help)
     add_common(made)
     return made
 
