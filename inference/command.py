@@ -47,14 +47,22 @@ def count(text: str) -> int:
     return min(int(text), 10 * (os.cpu_count() or 1))
 
 
-def seconds(text: str) -> float:
-    """A length of sound that networks can work on at once."""
-    try:
-        if 1 <= float(text) <= 1e6:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
+def number(least: float, most: float, what: str) -> Callable[[str], float]:
+    """A function: the text of an option -> its value."""
+
+    def convert(text):
+        try:
+            if least <= float(text) <= most:
+                return float(text)
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
+
+    return convert
+
+
+seconds = number(1, 1e6, "a number of seconds from 1 on")  # that networks can work on at once
+share = number(0, 1, "a number from 0 to 1")
 
 
 def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:
