@@ -18,10 +18,9 @@ from inference.loading import RATE, load_recognizer, long_enough
 from inference.sound import on_disk, resampled
 
 DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
-joined. The confidence is the mean probability (geometric) that the recognizer gives to what it
-writes: good for comparing files, too high as a probability of being right. With several
---noisy_share each file is recognized with all of them, and its text of the highest confidence is
-kept."""
+joined. The confidence is exp(-H), H being the mean entropy of the recognizer's outputs: good for
+comparing files, no probability of being right. With several --noisy_share each file is recognized
+with all of them, and its text of the highest confidence is kept."""
 COLUMNS = ("file", "text", "confidence", "seconds")
 
 
@@ -56,7 +55,7 @@ def cuts(signal: Sequence, longest: float) -> list[int]:
 def transcribe_piece(
     model, samples: np.ndarray, noisy_share: float = 0.0
 ) -> tuple[str, list[float]]:
-    """Text of [samples], and the log probability of each decision behind it.
+    """Text of [samples], and the entropy (nats) of each output: of a frame (CTC), or a token.
 
     ``noisy_share`` of the signal that the model's enhancer gives are noisy (observation adding).
     """
@@ -71,24 +70,15 @@ def transcribe_piece(
     words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
     for hook in hooks:
         hook.remove()
-    if "decoder" in model.mods:
-        decisions = decoder_decisions(model.mods.decoder, encoded[0], tokens[0])
-    else:  # frames of the best path that are not blank, all where all are blank
-        best, index = encoded[0][0].max(dim=-1)
-        decisions = best[index != 0] if (index != 0).any() else best
-    return str(words[0]).strip(), decisions.tolist()
-
-
-def decoder_decisions(search, encoded: torch.Tensor, tokens) -> torch.Tensor:
-    """Log probabilities of the tokens and of the end; ``encoded`` is [1, time, dim].
-
-    The decoder runs once more on its own text: scores of a beam search hold other things.
-    """
-    path = [search.bos_index, *map(int, tokens), search.eos_index]
-    path = torch.tensor(path, device=encoded.device)
-    hidden, _ = search.dec(search.emb(path[None, :-1]), encoded, encoded.new_ones(1))
-    log_probs = search.fc(hidden).float().log_softmax(dim=-1)[0]
-    return log_probs.gather(1, path[1:, None])[:, 0]
+    log_probs = encoded[0]  # [1, time, outputs], or what the decoder reads
+    if "decoder" in model.mods:  # once more on its own text: a beam's scores hold other things
+        search = model.mods.decoder
+        path = [[search.bos_index, *map(int, tokens[0])]]
+        path = torch.tensor(path, device=log_probs.device)
+        hidden, _ = search.dec(search.emb(path), log_probs, log_probs.new_ones(1))
+        log_probs = search.fc(hidden).float().log_softmax(dim=-1)
+    entropies = torch.special.entr(log_probs[0].exp()).sum(dim=-1)
+    return str(words[0]).strip(), entropies.tolist()
 
 
 def transcribe_file(
@@ -101,11 +91,11 @@ def transcribe_file(
     signal = on_disk(resampled(file))
     edges, rows = cuts(signal, longest), []
     for noisy_share in shares:
-        texts, decisions = [], []
+        texts, entropies = [], []
         for begin, end in zip(edges, edges[1:], strict=False):
             text, more = transcribe_piece(model, long_enough(signal[begin:end]), noisy_share)
-            texts, decisions = texts + [text] * bool(text), decisions + more
-        confidence = round(float(np.exp(np.mean(decisions))), 4)
+            texts, entropies = texts + [text] * bool(text), entropies + more
+        confidence = round(float(np.exp(-np.mean(entropies))), 4)
         values = str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3)
         row = dict(zip(COLUMNS, values, strict=True))
         rows.append({**row, "noisy_share": noisy_share} if len(shares) > 1 else row)
