@@ -198,9 +198,10 @@ class MimicBrain(sb.Brain):
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
-        if allowed := self.guard.allows(norm, self.scaler):
+        allowed = self.guard.allows(norm, self.scaler)
+        self.state.count_step(norm, allowed, self.max_grad_norm)  # reads it: not after the step
+        if allowed:
             self.optimizer.step()
-        self.state.count_step(norm, allowed, self.max_grad_norm)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1

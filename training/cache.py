@@ -32,7 +32,7 @@ class Cache:
         Each signal is computed alone, as it would be used: padding, which ``lens`` [batch]
         (relative) tells, would reach the means of squeeze-and-excitation.
         """
-        outputs = torch.zeros_like(signals)
+        outputs = torch.zeros(signals.shape)  # on the CPU: copied to the device once
         counts = (lens * signals.shape[1]).round().long().tolist()
         for output, utt_id, signal, count in zip(outputs, ids, signals, counts, strict=True):
             key = (set_name, utt_id)
@@ -45,8 +45,8 @@ class Cache:
             with torch.no_grad():
                 output[:count] = compute(signal[None, :count])[0]
             if not self.full:
-                self._write(key, output[:count].cpu().numpy())
-        return outputs
+                self._write(key, output[:count].numpy())
+        return outputs.to(signals.device)
 
     def _write(self, key: tuple[str, str], samples: np.ndarray) -> None:
         try:
