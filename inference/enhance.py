@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import tee
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -135,9 +133,8 @@ def with_high_band(
 
     The high band is the channel less its own part below 8 kHz.
     """
-    rows = [map(itemgetter(row), same) for row, same in enumerate(tee(pieces, 3))]
     with opened(path) as file:
-        for enhanced, noisy, gain in zip(*map(back.stream, rows), strict=True):
+        for enhanced, noisy, gain in back.stream(pieces):
             block = file.read(len(noisy), "float32", True, fill_value=0)[:, channel]
             yield enhanced + gain.clip(0, 1) * (block - noisy)
 
