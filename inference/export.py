@@ -17,6 +17,7 @@ from speechbrain.nnet.linear import Linear
 from corpus.files import read_text, write_text
 from models.acoustic import AcousticEncoder, AttentionDecoder
 from models.enhancer import Enhancer
+from models.saved import write_sizes
 from models.wide_resnet import WideResnet
 from training.tokens import SPACE
 
@@ -58,6 +59,8 @@ def export_model(
     for name, module in exported.items():
         state = {key: value.cpu() for key, value in module.state_dict().items()}
         torch.save(state, aside / f"{name}.ckpt")
+    if "enhancer" in exported:
+        write_sizes(exported["enhancer"], aside / "enhancer.ckpt")  # for training on
     if "mel_bands" in facts["names"]:
         bank = exported["acoustic"].bank.T.contiguous().cpu()
         torch.save({"w.weight": bank}, aside / "mel_bands.ckpt")

@@ -32,8 +32,9 @@ def build_enhancer(
     return enhancer(**{k: v for k, v in sizes.items() if v is not None}, **options)
 
 
-def load_enhancer(path: str | None, kind: str, mask_weight: float) -> Enhancer:
-    """The enhancer that stage 2 left at ``path`` (.ckpt file or folder), with its sizes; its
-    parameters are loaded later. ``kind`` is that of a checkpoint without sizes."""
-    otherwise = partial(build_enhancer, kind)
-    return build_from(path, otherwise, name="enhance_model", mask_weight=mask_weight)
+def load_enhancer(path: str | None, kind: str, mask_weight: float, **sizes) -> Enhancer:
+    """The enhancer at ``path`` (.ckpt file, folder of a run or of an exported model), with its own
+    kind and sizes; its parameters are loaded later. ``kind`` and ``sizes``, as for
+    ``build_enhancer``, are those of a checkpoint that does not tell them, or of a new enhancer."""
+    otherwise = partial(build_enhancer, kind, **sizes)
+    return build_from("enhance_model", path, otherwise, mask_weight=mask_weight)

@@ -33,7 +33,7 @@ def build_perceptual(
         return FilterBank()
     if reads(kind) == "wav":
         return PretrainedPerceptual(path, taps, random=kind == "transformers_random")
-    return build_from(path, AcousticEncoder, name="encoder")
+    return build_from("perceptual_model", path, AcousticEncoder)
 
 
 def parameters_of(kind: str, path: str | Path | None) -> str | Path | None:

@@ -15,6 +15,17 @@ from torch import nn
 from corpus.files import read_text, write_text
 from errors import RecipeError
 
+# What a module's file is called in the folder of an exported model, and in that of stage 1
+OTHER_NAMES = {"enhance_model": "enhancer", "perceptual_model": "encoder"}
+
+
+def file_of(name: str, path: str | Path) -> Path:
+    """The .ckpt file that a path means for a module: itself, or one in a folder."""
+    if not Path(path).is_dir():
+        return Path(path)
+    other = Path(path) / f"{OTHER_NAMES.get(name, name)}.ckpt"
+    return other if other.is_file() else other.with_stem(name)
+
 
 def arguments(constructor_locals: dict[str, Any]) -> dict[str, Any]:
     """A constructor's arguments by name, from ``locals()`` at its begin: what ``sizes`` holds."""
@@ -33,20 +44,15 @@ def write_sizes(module: nn.Module, ckpt_path: str | Path) -> None:
 
 
 def build_from(
-    ckpt_path: str | Path | None,
-    otherwise: Callable[..., nn.Module],
-    name: str | None = None,
-    **changes: Any,
+    name: str, path: str | Path | None, otherwise: Callable[..., nn.Module], **changes: Any
 ) -> nn.Module:
     """Build the module that a checkpoint belongs to; its parameters are loaded later.
 
-    ``ckpt_path`` is the .ckpt file, or a folder with ``<name>.ckpt``. Where it has no JSON file,
-    ``otherwise`` builds the module. ``changes`` replace single sizes; None leaves them.
+    ``path`` is as for ``file_of``. Where the file has no JSON file, ``otherwise`` builds the
+    module. ``changes`` replace single sizes.
     """
-    changes = {key: value for key, value in changes.items() if value is not None}
-    path = Path(ckpt_path or "")
-    path = (path / f"{name}.ckpt" if path.is_dir() else path).with_suffix(".json")
-    if ckpt_path is None or not path.is_file():
+    path = file_of(name, path).with_suffix(".json") if path else None
+    if path is None or not path.is_file():
         return otherwise(**changes)
     try:
         saved = json.loads(read_text(path))

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ def write_set(folder, name="train", count=4, seconds=0.4, text=True):
 def options(folder, **changes):
     """A stage's settings as far as its data go."""
     values = dict(data_folder=str(folder), sorting="ascending", seed=1)
+    values |= dict(valid_metrics=["pesq"], test_metrics=[])
     values |= dict(max_seconds=60, batch_size=2, batch_seconds=None, valid_batch_size=3)
     values |= {f"{n}_annotation": str(folder / f"{n}.json") for n in ("train", "valid", "test")}
     checkpointer = Checkpointer(folder / "save")
@@ -117,6 +119,17 @@ def test_a_pair_is_parallel(tmp_path):
 
 
 # Datasets
+
+
+def test_a_manifest_holds_the_texts_of_targets_and_error_rates_and_may_lack_others(tmp_path):
+    annotation = Path(write_set(tmp_path))
+    annotation.write_text(annotation.read_text().replace('"words"', '"said"'))
+    tokens = build_tokens("phones", tmp_path, annotation, 8)
+    assert (
+        build_dataset(annotation, tokens, data_root=str(tmp_path), rates=["per"])[0]["words"] == ""
+    )
+    with pytest.raises(RecipeError, match="words is missing"):
+        build_dataset(annotation, tokens, rates=["per", "cer"])
 
 
 @pytest.mark.parametrize("context", ["spawn", "forkserver"])

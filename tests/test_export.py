@@ -129,7 +129,7 @@ def test_the_card_names_data_seed_figures_and_licence(tmp_path):
     (tmp_path / "test_stats.txt").write_text("pesq: 2.5 [2.4, 2.6]\n\nSNR (dB)  pesq\n5  2.4\n")
     enhancer(tmp_path, seed=7)
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {"README.md", "enhancer.ckpt", "hyperparams.yaml"}
+    assert names == {"README.md", "enhancer.ckpt", "enhancer.json", "hyperparams.yaml"}
     card = (tmp_path / "model/README.md").read_text()
     wanted = ("mini corpus", "seed: 7", "pesq: 2.5 [", "Licence", "WaveformEnhancement")
     assert all(words in card for words in wanted) and "SNR (dB)" not in card

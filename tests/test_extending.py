@@ -1,11 +1,19 @@
-"""The three examples of docs/extending.md, as a reader would take them over."""
+"""The examples of docs/extending.md, as a reader would take them over."""
 
+import json
 import re
+import shlex
 import shutil
 import sys
 
 import pytest
+import soundfile
+from corpora import RATE, sound
 from tiny import ROOT, run
+
+import data_prep
+from inference import enhance
+from inference.command import carry_out
 
 TEXT = (ROOT / "docs/extending.md").read_text()
 CODE = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
@@ -59,3 +67,58 @@ def test_a_trained_own_enhancer_goes_into_stage_3(recipe):
     stage.write_text(with_entry(stage.read_text(), *ENTRIES[0]))
     assert run("enhance_mimic", "--output_folder=mine") == 0
     assert run("robust_asr", "--pretrained_enhance_path=mine", "--output_folder=asr") == 0
+
+
+FILES = {  # of ten pairs: those to train and validate, those to test
+    "trainset_28spk_wav": [*(f"me_{number}.wav" for number in range(1, 8)), "valid_1.wav"],
+    "testset_wav": ["me_8.wav", "me_9.wav"],
+}
+
+
+@pytest.mark.slow
+def test_an_enhancer_is_fine_tuned_on_ten_files(place):
+    for folder, files in FILES.items():
+        for kind in ("clean", "noisy"):
+            (place / f"pairs/{kind}_{folder}").mkdir(parents=True)
+            found = sorted((place / f"corpus/{kind}_{folder}_16k").iterdir())
+            for source, file in zip(found, files, strict=False):
+                shutil.copy(source, place / f"pairs/{kind}_{folder}/{file}")
+    (place / "noisy").symlink_to("pairs/noisy_testset_wav")
+    training, enhancing = commands()[:2]
+    options = [option for option in training[3:] if "epochs" not in option]
+    assert run("enhance_mimic", *options, "--enhance_channels=[3, 3]", "--export=True") == 0
+    before, after = (
+        json.loads((place / "results" / folder / "enhance_model.json").read_text())
+        for folder in ("enhance_mimic/1", "tuned")
+    )
+    assert after == before
+    log = (place / "results/tuned/log.txt").read_text()
+    assert "enhance_model: loaded from results/enhance_mimic/1" in log
+    assert carry_out(enhance.parser(), enhance.run, enhancing[2:]) == 0
+    assert {path.name for path in (place / "tuned").glob("*.wav")} == set(FILES["testset_wav"])
+
+
+def test_pairs_are_mixed_of_ten_clean_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(10):
+        path = tmp_path / f"clean/{'abc'[number % 3]}/{number}.wav"
+        write_sound(path)
+        path.with_suffix(".txt").write_text("any words")
+    for kind in ("fan", "street"):
+        write_sound(tmp_path / f"noises/{kind}/1.wav")
+    assert data_prep.main(commands()[2][2:]) == 0
+    assert "--valid_speakers=" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("pairs/noisy_*/*.wav"))) == 10
+
+
+def write_sound(path):
+    """Half a second of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound(path.name), RATE)
+
+
+def commands():
+    """The words of each command of the section on fine-tuning."""
+    section = TEXT.split("## Fine-tune")[1]
+    lines = "".join(re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL))
+    return [shlex.split(line) for line in lines.replace("\\\n", "").splitlines()]

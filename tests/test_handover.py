@@ -3,11 +3,15 @@
 import errno
 
 import pytest
+import small_models
 import torch
+from tiny import ROOT
 
 from errors import RecipeError
 from models.saved import build_from
+from training.checks import check_typed
 from training.handover import Source, hand_over, is_hub_name
+from training.settings import build, read_settings
 
 
 class Sized(torch.nn.Linear):
@@ -26,7 +30,7 @@ def test_parameters_and_sizes_come_back(tmp_path):
     module = Sized(3, 2)
     hand_over({"net": module, "nothing": torch.nn.Identity()}, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"net.ckpt", "net.json"}
-    other = build_from(tmp_path / "net.ckpt", otherwise=lambda: Sized(1, 1))
+    other = build_from("net", tmp_path / "net.ckpt", otherwise=lambda: Sized(1, 1))
     Source(str(tmp_path / "net.ckpt"), "make it").load("net", other)
     assert same(module, other)
 
@@ -56,6 +60,23 @@ def test_a_folder_of_a_run_or_of_a_model_is_a_path(tmp_path, module, file):
     source.check(module)
     source.load(module, found)
     assert same(given, found)
+
+
+@pytest.mark.parametrize("stage", ["enhance_mimic", "robust_asr"])
+@pytest.mark.parametrize("place", ["1/enhance_model.ckpt", "1", "1/model"])
+def test_an_enhancer_keeps_its_kind_and_sizes(tmp_path, caplog, stage, place):
+    network = small_models.enhancer(tmp_path / "1", sizes={"channels": [2, 3], "dense": 5})
+    hand_over({"enhance_model": network}, tmp_path / "1")
+    path = f"--pretrained_enhance_path={tmp_path / place}"
+    given = [path, "--enhancer=crdnn", "--mask_weight=0.5", "--perceptual=filter_bank"]
+    settings = read_settings([str(ROOT / f"hparams/{stage}.yaml"), *given])
+    hparams = build(settings.file, settings.overrides)
+    module = hparams["modules"]["enhance_model"]
+    assert module.sizes == {**network.sizes, "mask_weight": 0.5}
+    hparams["loads"]["enhance_model"].load("enhance_model", module)
+    assert same(network, module)
+    check_typed(hparams, settings.typed)
+    assert "--enhancer is ignored" in caplog.text and "--mask_weight" not in caplog.text
 
 
 def test_parameters_of_another_shape_stay_in_a_warm_start(tmp_path):

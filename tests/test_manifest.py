@@ -84,7 +84,7 @@ def test_ids_may_hold_a_folder_but_lead_out_of_none(tmp_path):
 
 
 def test_text_may_be_missing_only_where_nothing_reads_it(tmp_path):
-    path = write(tmp_path, {"u1": {key: ENTRY[key] for key in ("length", *SOUNDS)}})
-    assert "u1" in read_manifest(path, needs_text=False)
+    path = write(tmp_path, {"u1": {key: ENTRY[key] for key in ("length", "phones", *SOUNDS)}})
+    assert read_manifest(path, texts=["phones"])["u1"]["words"] == ""
     with pytest.raises(RecipeError, match="u1: words is missing"):
         read_manifest(path)

@@ -11,6 +11,7 @@ from models.cnn_transformer import CNNTransformer
 from models.perceptual import build_perceptual
 from models.saved import arguments, build_from, write_sizes
 from models.wide_resnet import WideResnet
+from training.handover import hand_over
 
 
 class Own(torch.nn.Module):
@@ -40,17 +41,17 @@ def never():
 def test_it_is_built_again_from_file_or_folder(build, tmp_path):
     module = build()
     write_sizes(torch.nn.DataParallel(module), tmp_path / "it.ckpt")
-    for path, name in ((tmp_path / "it.ckpt", None), (str(tmp_path), "it")):
-        again = build_from(path, never, name)
+    for path, name in ((tmp_path / "it.ckpt", "any"), (str(tmp_path), "it")):
+        again = build_from(name, path, never)
         assert type(again) is type(module) and again.sizes == module.sizes
         again.load_state_dict(module.state_dict())
 
 
 def test_without_the_json_file_the_other_is_built_and_sizes_can_be_replaced(tmp_path):
     for path in (None, tmp_path / "none.ckpt", tmp_path, "owner/name"):
-        assert build_from(path, Own, "it", bias=False).layer.bias is None
+        assert build_from("it", path, Own, bias=False).layer.bias is None
     write_sizes(Own(widths=[2, 3]), tmp_path / "it.ckpt")
-    changed = build_from(tmp_path / "it.ckpt", never, bias=False, widths=None)
+    changed = build_from("it", tmp_path / "it.ckpt", never, bias=False)
     assert changed.sizes == {"widths": [2, 3], "bias": False}
 
 
@@ -80,13 +81,13 @@ def test_a_module_without_sizes_leaves_no_file_and_removes_an_old_one(tmp_path):
 def test_a_damaged_file_is_refused_with_its_name(text, tmp_path):
     (tmp_path / "it.json").write_text(text)
     with pytest.raises(RecipeError, match="it.json"):
-        build_from(tmp_path / "it.ckpt", never)
+        build_from("it", tmp_path / "it.ckpt", never)
 
 
 def test_the_perceptual_model_has_the_sizes_that_stage_1_left(tmp_path):
     sizes = dict(mel_bands=8, cnn_channels=[2, 2], rnn_layers=1, rnn_neurons=4, dnn_neurons=4)
     encoder = AcousticEncoder(**sizes)
-    write_sizes(encoder, tmp_path / "encoder.ckpt")
+    hand_over({"encoder": encoder}, tmp_path)
     for kind in ("encoder", "random"):
         for path in (tmp_path, str(tmp_path / "encoder.ckpt")):
             assert build_perceptual(kind, path).sizes == encoder.sizes

@@ -1,6 +1,8 @@
 """The three stages: what they leave, what is frozen, the rows of the table."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 
@@ -187,6 +189,30 @@ def test_rows_without_enhancer_need_no_earlier_stage(place, signal):
     lines = (place / signal / "test_utterances.jsonl").read_text().splitlines()
     scores = [json.loads(line)["pesq"] for line in lines]
     assert (min(scores) > 4.6) == (signal == "clean")
+
+
+ROW = re.compile(r"^\| ([\w, +]+) \| `python train\.py hparams/(\w+)\.yaml ?(.*)` \|$", re.M)
+
+
+@pytest.mark.slow
+def test_each_row_of_the_readme_trains_with_the_losses_of_its_name(place):
+    rows = ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(rows) == 8  # the seven, and the MSE enhancer
+    for name, stage, options in rows:
+        options = shlex.split(options)
+        assert run(stage, *options) == 0
+        folders = [o.split("=")[1] for o in options if o.startswith("--output_folder=")]
+        folder = place / (folders or ["results/robust_asr/1"])[0]
+        assert {path.name for path in folder.iterdir()} >= FILES
+        log, enhancer = (folder / "train_log.txt").read_text(), folder / "enhance_model.ckpt"
+        losses = {loss for loss in ("spectral", "mimic") if f"train {loss}:" in log}
+        trained = {"spectral"} | {"mimic"} & set(name.split())
+        assert losses == (trained if "joint" in name or "enhancer" in name else set())
+        assert enhancer.exists() == ("MSE" in name)
+        assert "\nenhance_loss: mse " in (folder / "hyperparams.yaml").read_text()
+        if "frozen" in name:
+            source = "results/enhance_mimic/1" if "mimic" in trained else "results/mse"
+            assert equal(state(enhancer), state(place / source / "enhance_model.ckpt"))
 
 
 @pytest.mark.slow

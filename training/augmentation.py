@@ -28,7 +28,7 @@ def build_augmentation(names: list[str] | None, noise_csv: str = "white") -> Aug
         "noise": AddNoise(csv_file=None if white else noise_csv, snr_low=0, snr_high=15),
         "speed": SpeedPerturb(orig_freq=SAMPLE_RATE, speeds=[95, 100, 105]),
         "drop_freq": DropFreq(),
-        "drop_chunk": DropChunk(drop_length_low=1000, drop_length_high=2000),
+        "drop_chunk": DropChunk(drop_length_low=1000, drop_length_high=2000, drop_count_high=5),
     }
     chosen, number = [parts[name] for name in names], len(names)
     all_at_once = dict(min_augmentations=number, max_augmentations=number)

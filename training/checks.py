@@ -5,12 +5,14 @@ from typing import Any
 
 from errors import RecipeError
 from models.pesq_loss import package
+from models.saved import file_of
 from scoring.metrics import scores_of
 from training.freezing import Freezing
 from training.needs import PREDICTIONS, needs_of, reached_by_losses
 from training.objectives import Objective
 
 logger = logging.getLogger(__name__)
+OF_ENHANCER = {"enhancer", "enhance_channels", "enhance_dense", "enhance_dropout", "mask_domain"}
 
 
 def check_stage(hparams: dict[str, Any]) -> None:
@@ -101,7 +103,8 @@ def check_epochs(hparams: dict[str, Any]) -> None:
 
 
 def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
-    """What is typed counts: a weight that a gradient ratio overrules is refused."""
+    """What is typed counts: a weight that a gradient ratio overrules is refused, and a size that
+    comes with a checkpoint is told."""
     for name, loss in hparams["losses"].items():
         key = f"{name.removesuffix('_loss')}_weight"
         if loss.gradient_ratio and typed.get(key) not in (None, 0, 1):
@@ -110,6 +113,10 @@ def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
                 f"--{key}={typed[key]} has no effect: its gradient is {loss.gradient_ratio} "
                 f"times as long as that of {loss.balance_against}. Give --{key}=1{other}."
             )
+    path = hparams.get("pretrained_enhance_path")
+    if path and file_of("enhance_model", path).with_suffix(".json").is_file():
+        for key in sorted(OF_ENHANCER & typed.keys()):
+            logger.warning("--%s is ignored: %s has its own kind and sizes", key, path)
 
 
 def one_of(key: str, value: Any, accepted: Any) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Iterable
 from functools import partial
 from operator import itemgetter
 
@@ -18,6 +19,7 @@ from corpus.audio import is_cut_short, read
 from corpus.layout import SAMPLE_RATE
 from corpus.resampling import resample
 from errors import RecipeError, listed
+from scoring.metrics import RATES
 from training.manifest import read_manifest
 from training.ranks import deal
 from training.tokens import Tokens, targets
@@ -36,6 +38,7 @@ def make_loaders(
     """Loaders for training, validation and test, each with this rank's share of the batches."""
     h = hparams
     common = dict(tokens=tokens, data_root=h["data_folder"], max_seconds=h["max_seconds"])
+    common["rates"] = RATES.keys() & {*h["valid_metrics"], *h["test_metrics"]}
     train_only = dict(sorting=h["sorting"], piece_seconds=h.get("piece_seconds"))
     train = build_dataset(h["train_annotation"], **train_only, **common)
     if h["batch_seconds"]:
@@ -68,13 +71,17 @@ def build_dataset(
     piece_seconds: float | None = None,
     max_seconds: float = math.inf,
     data_root: str | None = None,
+    rates: Iterable[str] = (),
 ) -> DynamicItemDataset:
     """A manifest -> items with id, noisy_sig and clean_sig (float32 [samples], 16 kHz), problem.
 
-    With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones.
+    With ``tokens`` also tokens, tokens_bos and tokens_eos (int64 [length]), words and phones. The
+    manifest must hold the texts of the tokens, and of the error rates that are scored (``rates``).
     Everything in it can be pickled, for loader processes that are spawned.
     """
-    entries = read_manifest(annotation, data_root, needs_text=tokens is not None)
+    texts = {"phones" if rate == "per" else "words" for rate in rates}
+    texts = {tokens.field, *texts} if tokens is not None else ()
+    entries = read_manifest(annotation, data_root, texts)
     dataset = DynamicItemDataset(in_pieces(entries, piece_seconds))
     takes, sounds = ["noisy_wav", "clean_wav", "piece"], ["noisy_sig", "clean_sig", "problem"]
     load = partial(load_pair, max_seconds=max_seconds)

@@ -11,13 +11,10 @@ from speechbrain.utils.fetching import fetch
 
 from corpus.files import whole
 from errors import RecipeError
-from models.saved import write_sizes
+from models.saved import file_of, write_sizes
 from training.ranks import inner
 
 logger = logging.getLogger(__name__)
-
-# What a module's file is called in an exported model's folder, and in that of stage 1.
-OTHER_NAMES = {"enhance_model": "enhancer", "perceptual_model": "encoder"}
 
 
 class Source:
@@ -66,10 +63,7 @@ def find(name: str, path: str | Path) -> Path:
     if is_hub_name(path):
         owner, repository, *file = str(path).split("/")
         return fetched(name, f"{owner}/{repository}", *file or [f"{name}.ckpt"])
-    if not Path(path).is_dir():
-        return Path(path)
-    other = Path(path) / f"{OTHER_NAMES.get(name, name)}.ckpt"
-    return other if other.is_file() else other.with_stem(name)
+    return file_of(name, path)
 
 
 def is_hub_name(path: str | Path) -> bool:
@@ -94,8 +88,8 @@ def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        told = f"{name}: {path} is not a readable file of parameters: {error}"
-        raise RecipeError(told) from error
+        told = f"{name}: {path} is not a readable file of parameters ({str(error)[:200]})"
+        raise RecipeError(f"{told}. Copy it again, or give another path.") from error
 
 
 def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:

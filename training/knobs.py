@@ -60,6 +60,8 @@ RENAMED = dict(  # in earlier versions, and in SpeechBrain's recipe -> the knob 
     augment_drop_freq="augment=[drop_freq]",
     augment_drop_chunk="augment=[drop_chunk]",
     manifest_folder="train_annotation",
+    noise_annotation="augment_noise",
+    data_folder_rirs="augment_noise",
 )
 IGNORED = dict(  # typed by habit, without effect on results -> why
     metric_jobs="the free cores score",

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from corpus.files import read_text
@@ -15,12 +16,12 @@ FORM = (
 
 
 def read_manifest(
-    path: str | Path, data_root: str | Path | None = None, needs_text: bool = True
+    path: str | Path, data_root: str | Path | None = None, texts: Iterable[str] = TEXTS
 ) -> dict[str, dict]:
     """The utterances by id; ``{data_root}`` in the paths of sounds is filled in.
 
-    Words and phones may be missing where ``needs_text`` is False. RecipeError names the file,
-    the utterances and the fields that are missing or of another type.
+    Of words and phones only those in ``texts`` must be there; others that are missing are "".
+    RecipeError names the file, the utterances and the fields that are missing or of another type.
     """
     try:
         entries = json.loads(read_text(path))
@@ -28,11 +29,12 @@ def read_manifest(
         raise RecipeError(f"{path}: this is not JSON: {error}. Accepted: {FORM}") from error
     if not isinstance(entries, dict) or not entries:
         raise RecipeError(f"{path}: holds no utterance. Accepted: {FORM}")
-    fields = SOUNDS + TEXTS if needs_text else SOUNDS
+    fields = (*SOUNDS, *texts)
     problems = [p for name, entry in entries.items() for p in problems_of(name, entry, fields)]
     if problems:
         raise RecipeError(f"{path}: problems:\n{listed(problems)}\nAccepted: {FORM}")
     for entry in entries.values():
+        entry |= {key: entry.get(key, "") for key in TEXTS}
         for key in SOUNDS:
             entry[key] = entry[key].replace("{data_root}", str(data_root or ""))
     return entries

@@ -25,7 +25,7 @@ def build_tokens(
     file, pieces = tokens_file(kind, folder), kind == "pieces"
     if not file.is_file():
         field = "phones" if kind == "phones" else "words"
-        texts = [entry[field] for entry in read_manifest(train_annotation).values()]
+        texts = [entry[field] for entry in read_manifest(train_annotation, texts=[field]).values()]
         with whole(file) as aside:
             if pieces:
                 aside.write_bytes(learned_pieces(texts, output_neurons))
