@@ -1,4 +1,4 @@
-"""Get a corpus (download, mix, mini, resample) and describe it in manifests, as training does."""
+"""Get a corpus (download, resample, noises, mix, mini), and describe it as training does."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 from corpus.files import typed_path
 from corpus.layout import TRAIN
 from corpus.manifests import MAX_SECONDS, VALID_SPEAKERS, names, prepare
-from corpus.mini import synthesize_mini_corpus
+from corpus.mini import synthesize_mini_corpus, synthesize_noises
 from corpus.mixing import MixSettings, mix_corpus
 from corpus.recordings import LAYOUTS
 from corpus.voicebank import BASE_URL, download, resample_corpus
@@ -21,7 +21,7 @@ MIX_OPTIONS = {
     "valid_speakers": (str, "for validation, by name, or a fraction of those left by the test"),
     "test_speakers": (str, "for the test, by name, or a fraction"),
     "test_noises": (str, "noise kinds for the test alone, by name, or a fraction"),
-    "without": (str, "leave out speech whose path or speaker fits one of these patterns"),
+    "without": (str, "leave out files whose path fits one of these patterns, and speakers"),
     "snrs_train": (float, "signal-to-noise ratios to draw from, in dB"),
     "snrs_test": (float, "signal-to-noise ratios to draw from, in dB"),
 }
@@ -53,9 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     add = command(_mini)
     add("--seed", type=int, default=1234, help="another seed, another corpus")
 
+    add = command(_noises)
+    add("--seed", type=int, default=1234, help="other seeds, other noises")
+
     add = command(_mix)
     add("--speech", **FOLDER, help=LAYOUTS)
-    add("--noise", **FOLDER, help="a sub-folder for each kind")
+    add("--noise", **FOLDER, nargs="+", help="folders with a sub-folder for each kind")
     for name, (kind, text) in MIX_OPTIONS.items():
         several = {"nargs": "+", "type": kind, "metavar": "NAME" if kind is str else "DB"}
         several["default"] = getattr(MixSettings, name)
@@ -95,6 +98,11 @@ def _resample(options):
 def _mini(options):
     """Synthesize the mini corpus, as training does without a data_folder."""
     print(f"The mini corpus is in {synthesize_mini_corpus(options.data_folder, options.seed)}")
+
+
+def _noises(options):
+    """Synthesize noises of twelve kinds, to mix with speech."""
+    print(f"Noises are in {synthesize_noises(options.data_folder, options.seed)}")
 
 
 def _mix(options):

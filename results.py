@@ -30,7 +30,11 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = made.add_argument
-    add("--plan", default="mini", help="mini, words, real, or a YAML file (default: mini)")
+    add(
+        "--plan",
+        default="mini",
+        help="mini, words, published, real, or a YAML file (default: mini)",
+    )
     add("--seeds", type=int, nargs="+", metavar="N", help="training seeds (default: the plan's)")
     add("--rows", nargs="+", metavar="ROW", help="rows to run (default: all; --dry_run lists them)")
     add("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
@@ -65,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with FileLock(folder / ".lock", timeout=0):
             for name, spec in plan.data.items():
-                corpora.make(spec, Path(data[name]), shared)
+                corpora.make(spec, Path(data[name]), {**data, "shared": shared})
             try:
                 failed = run_all(wanted, options.jobs, None if options.code else code)
             finally:

@@ -5,6 +5,7 @@ import random
 import re
 import zlib
 from collections import Counter, namedtuple
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,11 +38,15 @@ class MixSettings:
 
 
 def mix_corpus(
-    speech: str | Path, noise: str | Path, data_folder: str | Path, settings=MixSettings()
+    speech: str | Path,
+    noise: str | Path | Sequence[str | Path],
+    data_folder: str | Path,
+    settings=MixSettings(),
 ) -> dict:
     """Write the corpus; returns the split and ``problems``, a line for each recording left out.
 
-    The same folders and settings give the same bytes. An interrupted run goes on when repeated.
+    ``noise``: one folder or several, with a sub-folder for each kind. The same folders and settings
+    give the same bytes. An interrupted run goes on when repeated.
     """
     data_folder = Path(data_folder)
     for name in ("snrs_train", "snrs_test"):
@@ -51,7 +56,8 @@ def mix_corpus(
     if settings.seed < 0:
         raise RecipeError(f"--seed is {settings.seed}; accepted: whole numbers from 0 on")
     found = find_speech(Path(speech), settings.without, leave_out=data_folder)
-    kinds, problems = find_noises(Path(noise), leave_out=data_folder)
+    noises = [Path(noise)] if isinstance(noise, (str, Path)) else [Path(folder) for folder in noise]
+    kinds, problems = find_noises(noises, settings.without, leave_out=data_folder)
     speakers, draw = {item.speaker for item in found}, random.Random(settings.seed)
     test = _chosen("test_speakers", settings, speakers, draw, spare=2)
     split = {

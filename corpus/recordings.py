@@ -48,13 +48,23 @@ def find_speech(
     return [found[path] for path in sorted(found)]
 
 
-def find_noises(folder: Path, leave_out: Path | None = None) -> tuple[dict, list[str]]:
-    """Noise kind -> its sound files, one kind for each sub-folder, and what is wrong with files."""
-    if not folder.is_dir():
-        raise RecipeError(f"--noise: no such folder {folder}")
+def find_noises(
+    folders: Sequence[Path], without: Sequence[str] = (), leave_out: Path | None = None
+) -> tuple[dict, list[str]]:
+    """Noise kind -> its sound files, one kind for each sub-folder, and what is wrong with files.
+
+    ``without`` are patterns (``rain/*``) on the path in its folder.
+    """
+    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise RecipeError(f"--noise: no such folder {', '.join(missing)}")
     kinds, problems = {}, []
-    for path in find_files(folder, SUFFIXES, leave_out):
+    found = [
+        (folder, path) for folder in folders for path in find_files(folder, SUFFIXES, leave_out)
+    ]
+    for folder, path in found:
         place = path.relative_to(folder).parts
+        if any(fnmatch("/".join(place), pattern) for pattern in without):
+            continue
         try:
             with opened(path) as file:
                 empty = file.frames == 0
@@ -66,8 +76,9 @@ def find_noises(folder: Path, leave_out: Path | None = None) -> tuple[dict, list
             kinds.setdefault(safe_name(place[0]), []).append(path)
     if len(kinds) < 2:
         raise RecipeError(
-            f"--noise: {folder} has {len(kinds)} sub-folder(s) with sound files; accepted: two or "
-            f"more, one for each kind, since the test has noises of its own.\n{listed(problems)}"
+            f"--noise: {', '.join(map(str, folders))}: {len(kinds)} sub-folder(s) of sound files; "
+            "accepted: two or more, one for each kind, since the test has noises of its own.\n"
+            f"{listed(problems)}"
         )
     return kinds, problems
 

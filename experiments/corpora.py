@@ -1,4 +1,4 @@
-"""The corpora of a plan: the mini corpus in other sizes, or real speech mixed with real noise."""
+"""The corpora of a plan: the mini corpus in other sizes, or speech mixed with noises."""
 
 import hashlib
 from dataclasses import fields
@@ -18,29 +18,35 @@ def places(plan: Plan, folder: Path, shared: Path) -> dict[str, str]:
     return {name: str(folder / f"{name}-{mark}") for name, mark in marks.items()}
 
 
-def make(spec: dict, folder: Path, shared: Path):
-    """Make a corpus, unless it is there whole. RecipeError where the recordings are not."""
+def make(spec: dict, folder: Path, sources: dict[str, str]):
+    """Make a corpus, unless it is there whole. RecipeError where the recordings are not.
+
+    ``sources`` are folders by the names that stand in curly brackets.
+    """
     done = folder.with_name(f"{folder.name}.done")
     if done.exists():
         return
-    if "mini" in spec:
-        from corpus.mini import synthesize_mini_corpus  # needs espeak-ng
+    if "mix" not in spec:
+        from corpus import mini  # needs espeak-ng
 
-        check_keys("data: mini", spec["mini"], ("n_train", "n_valid", "n_test"), ())
-        synthesize_mini_corpus(folder, **spec["mini"])
+        if "mini" in spec:
+            check_keys("data: mini", spec["mini"], ("n_train", "n_valid", "n_test"), ())
+            mini.synthesize_mini_corpus(folder, **spec["mini"])
+        else:
+            mini.synthesize_noises(folder, **spec["noises"])
     else:
         from corpus.mixing import MixSettings, mix_corpus  # takes a second to import
 
         given, accepted = spec["mix"], [field.name for field in fields(MixSettings)]
         check_keys("data: mix", given, ("speech", "noise", *accepted), ("speech", "noise"))
-        sources = [given[name].replace("{shared}", str(shared)) for name in ("speech", "noise")]
-        for source in sources:
+        speech, *noises = [text.format(**sources) for text in (given["speech"], *given["noise"])]
+        for source in (speech, *noises):
             if not Path(source).is_dir():
                 raise RecipeError(
                     f"There is no {source}. Give the folder that holds it as --shared_data."
                 )
         lists = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         settings = {key: value for key, value in lists.items() if key in accepted}
-        for problem in mix_corpus(*sources, folder, MixSettings(**settings))["problems"]:
+        for problem in mix_corpus(speech, noises, folder, MixSettings(**settings))["problems"]:
             print(f"left out: {problem}")
     write_text(done, "")

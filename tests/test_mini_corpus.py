@@ -200,3 +200,10 @@ def test_pauses_do_not_count_as_speech():
 
 def test_level_of_silence_is_zero():
     assert active_level(np.zeros(1000)) == 0
+
+
+def test_noises_for_mixing_are_of_twelve_kinds_and_one_level(tmp_path):
+    mini.synthesize_noises(tmp_path, per_kind=1)
+    signals = [soundfile.read(path)[0] for path in sorted(tmp_path.glob("*/00.wav"))]
+    assert len(signals) == 12
+    assert all(len(s) == 320000 and abs(s.std() - 0.1) < 0.02 for s in signals)

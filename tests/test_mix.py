@@ -303,7 +303,7 @@ def test_links_are_followed_and_junk_and_output_are_not(speech, noise, tmp_path)
     before = contents(out)
     mix_corpus(speech, noise, out, SETTINGS)
     assert contents(out) == before
-    assert find_noises(noise, leave_out=noise / "rain")[0].keys() == set(NOISES) - {"rain"}
+    assert find_noises([noise], leave_out=noise / "rain")[0].keys() == set(NOISES) - {"rain"}
 
 
 @pytest.mark.parametrize(
@@ -362,6 +362,15 @@ def test_plain_mistakes_end_in_a_line(speech, noise, tmp_path, option, capsys):
         code = left.code
     said = capsys.readouterr().err
     assert code == 2 and option.partition("=")[0] in said and not (tmp_path / "o").exists()
+
+
+def test_noises_of_several_folders_are_mixed_and_kinds_left_out(speech, noise, tmp_path):
+    write_sound(tmp_path / "more" / "siren" / "clip.wav")
+    settings = {**vars(SETTINGS), "without": ("cafe/*",)}
+    mix_corpus(speech, [noise, tmp_path / "more"], tmp_path / "out", MixSettings(**settings))
+    logs = [path.read_text().splitlines() for path in (tmp_path / "out").glob("log*")]
+    kinds = {line.split()[1] for log in logs for line in log}
+    assert "siren" in kinds and "cafe" not in kinds
 
 
 @pytest.mark.slow

@@ -161,20 +161,20 @@ def test_runs_that_need_each_other_are_told(tmp_path):
 def test_a_corpus_of_other_settings_has_another_folder():
     plan = read_plan("real")
     here, there = (corpora.places(plan, Path("x"), Path(shared)) for shared in ("a", "b"))
-    assert here.keys() == {"mixed"} and here != there
+    assert here.keys() == {"noises", "mixed"} and here["mixed"] != there["mixed"]
 
 
 def test_missing_recordings_are_told(tmp_path):
     spec = read_plan("real").data["mixed"]
     with pytest.raises(RecipeError, match="There is no .*real_speech"):
-        corpora.make(spec, tmp_path / "mixed", tmp_path)
+        corpora.make(spec, tmp_path / "mixed", {"shared": tmp_path, "noises": tmp_path})
 
 
 def test_a_small_mini_corpus_is_made_once(tmp_path):
     spec = {"mini": {"n_train": 2, "n_valid": 2, "n_test": 2}}
-    corpora.make(spec, tmp_path / "tiny", tmp_path)
+    corpora.make(spec, tmp_path / "tiny", {})
     made = sorted(path for path in (tmp_path / "tiny").rglob("*.wav"))
     assert len(made) == 12
     made[0].unlink()
-    corpora.make(spec, tmp_path / "tiny", tmp_path)
+    corpora.make(spec, tmp_path / "tiny", {})
     assert not made[0].exists()

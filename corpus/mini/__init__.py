@@ -13,8 +13,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from corpus.audio import write
 from corpus.espeak import engine, prepare_data
-from corpus.layout import MADE, claim, write_logs, write_utterance
+from corpus.layout import MADE, SAMPLE_RATE, claim, write_logs, write_utterance
 from corpus.levels import mix_at_snr
 from corpus.mini import noises
 from corpus.mini.sentences import sentence
@@ -27,6 +28,7 @@ SPLITS = {  # part, kinds of noise, SNRs in dB
     "valid": (MADE[0], list(noises.TRAIN), (0, 5, 10, 15)),
     "test": (MADE[1], list(noises.TEST), (2.5, 7.5, 12.5, 17.5)),
 }
+LEVEL = 0.1  # RMS of the noises for mixing; full scale is 1
 JOBS = -1  # processes; -1: one a core
 Planned = namedtuple("Planned", "name part voice text kind snr")  # an utterance to synthesize
 
@@ -49,14 +51,30 @@ def synthesize_mini_corpus(
     if not missing and all((folder / part.log).exists() for part in MADE):
         return folder
     write_logs(folder, plan)
-    # In processes: espeak-ng is one global state, threads would mix speech.
+    _in_processes(_synthesize, folder, missing, seed)
+    return folder
+
+
+def synthesize_noises(folder: str | Path, seed: int = 1234, per_kind: int = 24) -> Path:
+    """Synthesize ``per_kind`` noises of 20 s of each of the corpus's kinds, for ``mix_corpus``."""
+    folder = Path(folder)
+    kinds = [*noises.TRAIN, *noises.TEST]
+    names = [f"{kind}/{index:02d}.wav" for kind in kinds for index in range(per_kind)]
+    _in_processes(_synthesize_noise, folder, [n for n in names if not (folder / n).exists()], seed)
+    return folder
+
+
+def _in_processes(make, folder, items, seed):
+    """``make(folder, item, seed, data)`` for each item; ``data`` is the folder of espeak-ng's data.
+
+    In processes: espeak-ng is one global state, threads would mix speech.
+    """
     with tempfile.TemporaryDirectory(prefix="mini") as data:
         prepare_data(data, {v.name: v.variant for split in SPLITS for v in speakers(split)})
         workers = Parallel(n_jobs=JOBS, return_as="generator_unordered")
-        made = workers(delayed(_synthesize)(folder, item, seed, data) for item in missing)
-        for _ in tqdm(made, "Mini corpus", total=len(missing), unit="utt", disable=None):
+        made = workers(delayed(make)(folder, item, seed, data) for item in items)
+        for _ in tqdm(made, "Synthesis", total=len(items), unit="file", disable=None):
             pass
-    return folder
 
 
 def _planned(split, place, seed):
@@ -81,3 +99,9 @@ def _synthesize(folder, item, seed, data):
     noise = noises.noise(item.kind, speech.size, rng, engine(data))
     noisy, clean = mix_at_snr(speech, noise, item.snr)
     write_utterance(item.part.files(folder, item.name), clean, noisy, item.text)
+
+
+def _synthesize_noise(folder, name, seed, data):
+    rng = _generator(seed, f"noise/{name}")
+    noise = noises.noise(name.partition("/")[0], 20 * SAMPLE_RATE, rng, engine(data))
+    write(folder / name, (LEVEL * noise).clip(-1, 1), SAMPLE_RATE)
