@@ -1,6 +1,6 @@
-"""Enhance sound files with a trained model.
+"""Enhance sound files with the ready-made model, or with one of your own (--model).
 
-python enhance.py --model results/enhance_mimic/1 noisy/ --output enhanced/
+python enhance.py noisy/ --output enhanced/
 """
 
 import sys

@@ -1,6 +1,7 @@
 """Score enhanced speech of any system.
 
 python score.py --clean clean/ noisy=noisy/ ours=enhanced/
+python score.py enhanced/
 """
 
 import sys

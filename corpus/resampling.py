@@ -40,7 +40,7 @@ def resample(signal: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 class StreamResampler:
-    """Brings blocks [samples] of a signal from one rate to another, as ``resample`` does."""
+    """Brings blocks [..., samples] of a signal from one rate to another, as ``resample`` does."""
 
     def __init__(self, rate: int, new_rate: int):
         common = gcd(rate, new_rate)
@@ -58,18 +58,19 @@ class StreamResampler:
             return
         context = ceil(self.resampler.width / self.old)  # periods that the filter reaches
         # What the filter still needs, the place where it starts, and the periods that are done
-        held, start, done = np.empty(0, np.float32), 0, 0
+        held, start, done = None, 0, 0
         for block in itertools.chain(blocks, [None]):
             last = block is None
-            held = held if last else np.concatenate([held, block])
-            samples = start + len(held)  # so far
+            if not last:
+                held = block if held is None else np.concatenate([held, block], axis=-1)
+            samples = start + (0 if held is None else held.shape[-1])  # so far
             ready = ceil(samples / self.old) if last else samples // self.old - context
             if ready <= done:
                 continue
             resampled = self.resampler(torch.from_numpy(held)).numpy()
             offset = start // self.old * self.new
             end = min(ready * self.new, self.length(samples))
-            yield resampled[done * self.new - offset : end - offset]
+            yield resampled[..., done * self.new - offset : end - offset]
             done = ready
             kept = max(0, done - context) * self.old
-            held, start = held[kept - start :], kept
+            held, start = held[..., kept - start :], kept

@@ -15,13 +15,16 @@ from corpus.files import find_files, typed_path
 from errors import RecipeError, listed
 
 
-def command_line(name: str, does: str, details: str, stage: str) -> argparse.ArgumentParser:
-    """Options of a command that runs a model over sound files."""
+def command_line(
+    name: str, does: str, details: str, stage: str, default: Path | None = None
+) -> argparse.ArgumentParser:
+    """Options of a command that runs a model over sound files; ``default`` is its model folder."""
     made = argparse.ArgumentParser(name, description=does, epilog=details)
     add = made.add_argument
     add("inputs", nargs="+", type=typed_path, metavar="INPUT", help="sound files, folders of them")
     help = f"a run's folder, such as results/{stage}/1, or an exported model"
-    add("--model", required=True, type=typed_path, help=help)
+    help += f" (default: {default.name}/ of this recipe)" if default else ""
+    add("--model", required=not default, default=default, type=typed_path, help=help)
     add_common(made)
     return made
 
@@ -44,14 +47,22 @@ def count(text: str) -> int:
     return min(int(text), 10 * (os.cpu_count() or 1))
 
 
-def seconds(text: str) -> float:
-    """A length of sound that networks can work on at once."""
-    try:
-        if 1 <= float(text) <= 1e6:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 1 on")
+def number(least: float, most: float, what: str) -> Callable[[str], float]:
+    """A function: the text of an option -> its value."""
+
+    def convert(text):
+        try:
+            if least <= float(text) <= most:
+                return float(text)
+        except ValueError:
+            pass
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
+
+    return convert
+
+
+seconds = number(1, 1e6, "a number of seconds from 1 on")  # that networks can work on at once
+share = number(0, 1, "a number from 0 to 1")
 
 
 def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:

@@ -6,25 +6,28 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from corpus.audio import SUFFIXES
+from corpus.audio import SUFFIXES, opened
 from corpus.files import typed_path, whole
 from corpus.resampling import StreamResampler
 from errors import RecipeError, listed
 from inference.command import command_line, find, make_folder, repeated, seconds
-from inference.loading import RATE, load_enhancer
+from inference.loading import PRETRAINED, RATE, load_enhancer, model_folder
 from inference.sound import describe, on_disk, resampled, write_like
+from models.features import HOP, N_FFT, stft
 
 DETAILS = """A folder is searched to the bottom and its names are kept. After an interruption the
 same command goes on where it stopped. Each channel is enhanced by itself. The network works at
-16 kHz: sound above 8 kHz is lost."""
+16 kHz: what lies above 8 kHz is multiplied by the network's gain in its highest band."""
 RECORD = ".enhanced.jsonl"  # in the output folder: one line for each file that is finished
 CONTEXT, FADE = RATE, RATE // 4  # samples around a piece that its network reads, that are faded
+HIGHEST = slice(6000 * N_FFT // RATE, None)  # bins whose gain holds above 8 kHz too
 
 
 @dataclass
@@ -44,11 +47,13 @@ class Job:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = command_line("enhance.py", __doc__, DETAILS, "enhance_mimic")
+    made = command_line("enhance.py", __doc__, DETAILS, "enhance_mimic", PRETRAINED)
     help = "folder (for one input file also a file)"
     made.add_argument("--output", required=True, type=typed_path, help=help)
     help = "longer files are enhanced in pieces that are faded into each other (default: 20)"
     made.add_argument("--piece", type=seconds, default=20.0, metavar="SECONDS", help=help)
+    help = "leave out what lies above 8 kHz, in files of a higher rate than 16 kHz"
+    made.add_argument("--no_high_band", dest="high_band", action="store_false", help=help)
     return made
 
 
@@ -94,7 +99,8 @@ def in_pieces(
 ) -> Iterator[np.ndarray]:
     """Noisy signal [samples] -> blocks of the enhanced one, as many samples in all.
 
-    ``enhance`` takes and returns [samples]; it is given at most ``longest`` s and 1 s on each side.
+    ``enhance``: [samples] -> [..., samples]. It is given ``longest`` s at most, and 1 s on each
+    side.
     """
     count = max(1, int(np.ceil(len(signal) / (longest * RATE))))
     edges = [len(signal) * index // count for index in range(count + 1)]
@@ -102,24 +108,52 @@ def in_pieces(
     for begin, end in zip(edges, edges[1:], strict=False):
         first = max(0, begin - CONTEXT)
         enhanced = enhance(signal[first : end + CONTEXT])
-        piece = enhanced[max(0, begin - FADE) - first : end + FADE - first]
+        piece = enhanced[..., max(0, begin - FADE) - first : end + FADE - first]
         if tail is not None:
-            piece[: 2 * FADE] = tail + rising * (piece[: 2 * FADE] - tail)
+            piece[..., : 2 * FADE] = tail + rising * (piece[..., : 2 * FADE] - tail)
         if end < len(signal):
-            piece, tail = piece[: -2 * FADE], piece[-2 * FADE :]
+            piece, tail = piece[..., : -2 * FADE], piece[..., -2 * FADE :]
         yield piece
 
 
-def enhance_file(job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest: float) -> float:
+def with_gain(noisy: np.ndarray, enhance: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Noisy [samples] -> [3, samples]: enhanced, noisy, the gain of the highest band (0 to 1)."""
+    enhanced = enhance(noisy)
+    pair = torch.from_numpy(np.stack([enhanced, noisy]))
+    levels = stft(pair)[..., HIGHEST].abs().mean(dim=-1)  # [2, time]
+    gain = (levels[0] / levels[1].clamp(min=1e-9)).clamp(max=1).numpy()
+    gain = np.interp(np.arange(len(noisy)), HOP * np.arange(len(gain)), gain)
+    return np.stack([enhanced, noisy, gain.astype(np.float32)])
+
+
+def with_high_band(
+    pieces: Iterator[np.ndarray], back: StreamResampler, path: Path, channel: int
+) -> Iterator[np.ndarray]:
+    """What ``with_gain`` made of a file's channel -> blocks at the file's rate, the whole band.
+
+    The high band is the channel less its own part below 8 kHz.
+    """
+    with opened(path) as file:
+        for enhanced, noisy, gain in back.stream(pieces):
+            block = file.read(len(noisy), "float32", True, fill_value=0)[:, channel]
+            yield enhanced + gain.clip(0, 1) * (block - noisy)
+
+
+def enhance_file(
+    job: Job, enhance: Callable[[np.ndarray], np.ndarray], longest: float, high_band: bool = True
+) -> float:
     """Enhance one file; returns its seconds of sound."""
     info = describe(job.source)
     back = StreamResampler(RATE, info.samplerate)
+    channels = []
     with whole(job.target) as aside:
-        signals = [
-            on_disk(resampled(job.source, channel), job.target.parent)
-            for channel in range(info.channels)
-        ]
-        channels = [back.stream(in_pieces(signal, enhance, longest)) for signal in signals]
+        for channel in range(info.channels):
+            signal = on_disk(resampled(job.source, channel), job.target.parent)
+            if high_band and info.samplerate > RATE:
+                pieces = in_pieces(signal, partial(with_gain, enhance=enhance), longest)
+                channels.append(with_high_band(pieces, back, job.source, channel))
+            else:
+                channels.append(back.stream(in_pieces(signal, enhance, longest)))
         write_like(aside, job.target.suffix, info, channels)
     return info.frames / info.samplerate
 
@@ -130,6 +164,8 @@ def run(options: argparse.Namespace) -> list[str]:
     make_folder(folder)
     record = folder / RECORD
     enhance, model = load_enhancer(options.model, options.device)
+    print(f"Model: {model_folder(options.model)}")
+    model += "" if options.high_band else ", no high band"
     waiting = jobs if options.overwrite else not_done(jobs, record, model)
     done = len(jobs) - len(waiting)
     if not waiting:
@@ -138,7 +174,7 @@ def run(options: argparse.Namespace) -> list[str]:
     begun, total, problems = time.perf_counter(), 0.0, []
     for job in tqdm(waiting, desc="Enhancing", unit="file", delay=1, disable=None):
         try:
-            total += enhance_file(job, enhance, options.piece)
+            total += enhance_file(job, enhance, options.piece, options.high_band)
             with open(record, "a", encoding="utf-8") as stream:
                 stream.write(job.mark(model) + "\n")
         except (RecipeError, OSError) as problem:

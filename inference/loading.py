@@ -18,6 +18,7 @@ from corpus.spelling import as_words, words_of
 from errors import RecipeError, wanted
 from inference.sound import load
 
+PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"  # the ready-made enhancer
 SHORTEST = RATE // 10  # samples that the networks need
 DAMAGES = (EOFError, RuntimeError, ValueError, pickle.UnpicklingError, ruamel.yaml.YAMLError)
 TOKENS_A_SECOND = 8  # more is no speech: a decoder that repeats itself is stopped

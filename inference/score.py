@@ -1,4 +1,4 @@
-"""Score folders of enhanced speech against clean speech: the same metrics for any system."""
+"""Score folders of enhanced speech, against clean speech or alone: the same for any system."""
 
 import argparse
 import csv
@@ -17,6 +17,7 @@ from inference.command import add_common, check_output, count, find, repeated
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import load
 from inference.transcribe import transcribe_file
+from scoring import no_reference
 from scoring.metrics import METRICS, QUALITY, RATES
 from scoring.pool import MetricPool
 from scoring.scoreboard import Scoreboard
@@ -25,7 +26,8 @@ from scoring.words import word_errors
 AT_ONCE = 64  # files whose signals wait in memory
 DETAILS = """Files are matched by name without suffix. Both sides are brought to 16 kHz and one
 channel; lengths must agree to 0.1 s, and the longer one is cut. With each mean stands its 95 %
-interval over utterances. PESQ is wide-band (P.862.2)."""
+interval over utterances. PESQ is wide-band (P.862.2). Without --clean and --model the scores are
+those of --no_reference."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,9 +35,11 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("score.py", description=__doc__, epilog=DETAILS)
     add = made.add_argument
     add("systems", nargs="+", metavar="[NAME=]FOLDER", help="enhanced speech, a row for each")
-    add("--clean", required=True, type=typed_path, metavar="FOLDER", help="the same, clean")
-    help = f"of {', '.join(QUALITY)} (default: all)"
-    add("--metrics", nargs="+", default=QUALITY, choices=QUALITY, metavar="METRIC", help=help)
+    add("--clean", type=typed_path, metavar="FOLDER", help="the same, clean")
+    help = f"with --clean: of {', '.join(QUALITY)} (default: all)"
+    add("--metrics", nargs="+", choices=QUALITY, metavar="METRIC", help=help)
+    help = f"adds DNSMOS and DistillMOS, which need no clean speech ({no_reference.INSTALL})"
+    add("--no_reference", action="store_true", help=help)
     help = "what is said: a folder of .txt, or a .json or .csv of file and text"
     add("--transcripts", type=typed_path, metavar="PATH", help=help)
     help = """recognizer for the word error rate: a run's folder, or one of transformers: its
@@ -144,18 +148,30 @@ def recognizer(given: str, device: str) -> Callable[[Path], str]:
     return lambda file: transcribe_file(file, model)["text"]
 
 
+def scorers(options: argparse.Namespace, names: Iterable[str]) -> list[Callable]:
+    """Functions that score a file without clean speech: (name, file) -> its record."""
+    found = []
+    if options.model:
+        texts = texts_from(options.transcripts, names)
+        recognize = recognizer(options.model, options.device)
+        found.append(lambda name, file: word_errors(name, texts[name], recognize(file)))
+    if options.no_reference or not (options.clean or options.model):
+        predict = no_reference.load(options.device)
+        found.append(lambda name, file: {"id": name, **predict(load(file))})
+    return found
+
+
 def score(
-    system: str, board: Scoreboard, files: dict, clean: dict, pool: MetricPool, texts, recognize
+    system: str, board: Scoreboard, files: dict, clean: dict, pool: MetricPool, alone: list
 ) -> list[str]:
     """Fill the board of a system; returns messages of the files that could not be scored."""
     problems = []
-    names = tqdm(sorted(clean), f"Scoring {system}", unit="file", delay=5, disable=None)
+    names = tqdm(sorted(files), f"Scoring {system}", unit="file", delay=5, disable=None)
     for number, name in enumerate(names, start=1):
         try:
-            signals = aligned(files[name], clean[name])
-            if recognize:
-                board.merge([word_errors(name, texts[name], recognize(files[name]))])
-            pool.submit(name, *signals)
+            if clean:
+                pool.submit(name, *aligned(files[name], clean[name]))
+            board.merge([scorer(name, files[name]) for scorer in alone])
         except (RecipeError, OSError) as problem:
             problems.append(f"{system}, {name}: {problem}")
         if number % AT_ONCE == 0:
@@ -202,26 +218,27 @@ def run(options: argparse.Namespace) -> list[str]:
     """Carry a command out; returns messages of the files that failed."""
     if bool(options.transcripts) != bool(options.model):
         raise RecipeError("A word error rate needs both --transcripts and --model (a recognizer).")
+    if options.metrics and not options.clean:
+        raise RecipeError(f"--metrics {' '.join(options.metrics)}: give --clean FOLDER too.")
     if options.output:
         check_output(options.output, options.overwrite)
     systems, problems = systems_of(options.systems), []
     if options.against and options.against not in systems:
         raise RecipeError(f"--against {options.against}: not one of {', '.join(systems)}.")
-    folders = [options.clean, *systems.values()]
-    clean = sounds(options.clean, folders)
+    folders = [options.clean or next(iter(systems.values())), *systems.values()]
+    first = sounds(folders[0], folders)
     files = {name: sounds(folder, folders) for name, folder in systems.items()}
     for name, found in files.items():
-        if lonely := sorted(found.keys() ^ clean.keys()):
+        if lonely := sorted(found.keys() ^ first.keys()):
             raise RecipeError(
-                f"{name}: its files are not those of the clean folder. "
+                f"{name}: its files are not those of {folders[0]}. "
                 f"On one side only:\n{listed(lonely)}"
             )
-    texts = texts_from(options.transcripts, clean) if options.transcripts else None
-    recognize = recognizer(options.model, options.device) if options.model else None
+    alone, clean = scorers(options, first), first if options.clean else {}
     boards = {name: Scoreboard() for name in systems}
-    with MetricPool(list(options.metrics), jobs=options.jobs) as pool:
+    with MetricPool(options.metrics or QUALITY, jobs=options.jobs) as pool:
         for name, board in boards.items():
-            problems += score(name, board, files[name], clean, pool, texts, recognize)
+            problems += score(name, board, files[name], clean, pool, alone)
     print(table(boards, options.against))
     for name, board in boards.items():
         for line in board.not_scored_lines():

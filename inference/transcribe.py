@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from corpus.files import typed_path, whole
 from errors import RecipeError
-from inference.command import check_output, command_line, find, seconds
+from inference.command import check_output, command_line, find, seconds, share
 from inference.loading import RATE, load_recognizer, long_enough
 from inference.sound import on_disk, resampled
 
 DETAILS = """Files longer than --longest seconds are cut at their quietest places and the texts
-joined. The confidence is the mean probability (geometric) that the recognizer gives to what it
-writes: good for comparing files, too high as a probability of being right."""
+joined. The confidence is exp(-H), H being the mean entropy of the recognizer's outputs: good for
+comparing files, no probability of being right. With several --noisy_share each file is recognized
+with all of them, and its text of the highest confidence is kept."""
 COLUMNS = ("file", "text", "confidence", "seconds")
 
 
@@ -30,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--output", type=typed_path, metavar="FILE", help=help)
     help = "recognized at once (default: 20)"
     made.add_argument("--longest", type=seconds, default=20.0, metavar="SECONDS", help=help)
+    help = "parts of the noisy signal in the enhanced one, such as 0 0.3 1 (default: 0)"
+    add = made.add_argument
+    add("--noisy_share", nargs="+", type=share, default=[0.0], metavar="SHARE", help=help)
     return made
 
 
@@ -48,43 +52,54 @@ def cuts(signal: Sequence, longest: float) -> list[int]:
 
 
 @torch.inference_mode()
-def transcribe_piece(model, samples: np.ndarray) -> tuple[str, list[float]]:
-    """Text of [samples], and the log probability of each decision behind it."""
-    encoded = []
-    hook = model.mods.encoder.register_forward_hook(lambda _, __, output: encoded.append(output))
-    words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
-    hook.remove()
-    if "decoder" in model.mods:
-        decisions = decoder_decisions(model.mods.decoder, encoded[0], tokens[0])
-    else:  # frames of the best path that are not blank, all where all are blank
-        best, index = encoded[0][0].max(dim=-1)
-        decisions = best[index != 0] if (index != 0).any() else best
-    return str(words[0]).strip(), decisions.tolist()
+def transcribe_piece(
+    model, samples: np.ndarray, noisy_share: float = 0.0
+) -> tuple[str, list[float]]:
+    """Text of [samples], and the entropy (nats) of each output: of a frame (CTC), or a token.
 
-
-def decoder_decisions(search, encoded: torch.Tensor, tokens) -> torch.Tensor:
-    """Log probabilities of the tokens and of the end; ``encoded`` is [1, time, dim].
-
-    The decoder runs once more on its own text: scores of a beam search hold other things.
+    ``noisy_share`` of the signal that the model's enhancer gives are noisy (observation adding).
     """
-    path = [search.bos_index, *map(int, tokens), search.eos_index]
-    path = torch.tensor(path, device=encoded.device)
-    hidden, _ = search.dec(search.emb(path[None, :-1]), encoded, encoded.new_ones(1))
-    log_probs = search.fc(hidden).float().log_softmax(dim=-1)[0]
-    return log_probs.gather(1, path[1:, None])[:, 0]
+
+    def mix(_, noisy, enhanced):  # [batch, samples], each the first of a tuple
+        return torch.lerp(enhanced[0], noisy[0], noisy_share), *enhanced[1:]
+
+    encoded = []
+    hooks = [model.mods.encoder.register_forward_hook(lambda *call: encoded.append(call[-1]))]
+    if noisy_share:
+        hooks.append(model.mods.enhance_model.register_forward_hook(mix))
+    words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
+    for hook in hooks:
+        hook.remove()
+    log_probs = encoded[0]  # [1, time, outputs], or what the decoder reads
+    if "decoder" in model.mods:  # once more on its own text: a beam's scores hold other things
+        search = model.mods.decoder
+        path = [[search.bos_index, *map(int, tokens[0])]]
+        path = torch.tensor(path, device=log_probs.device)
+        hidden, _ = search.dec(search.emb(path), log_probs, log_probs.new_ones(1))
+        log_probs = search.fc(hidden).float().log_softmax(dim=-1)
+    entropies = torch.special.entr(log_probs[0].exp()).sum(dim=-1)
+    return str(words[0]).strip(), entropies.tolist()
 
 
-def transcribe_file(file: Path, model, longest: float = 20.0) -> dict:
-    """A sound file of any length -> its row, by the names in ``COLUMNS``."""
+def transcribe_file(
+    file: Path, model, longest: float = 20.0, shares: Sequence[float] = (0.0,)
+) -> dict:
+    """A sound file of any length -> its row, by the names in ``COLUMNS``.
+
+    Of several noisy ``shares`` the row of the highest confidence, with its ``noisy_share``.
+    """
     signal = on_disk(resampled(file))
-    edges = cuts(signal, longest)
-    texts, decisions = [], []
-    for begin, end in zip(edges, edges[1:], strict=False):
-        text, more = transcribe_piece(model, long_enough(signal[begin:end]))
-        texts, decisions = texts + [text] * bool(text), decisions + more
-    confidence = round(float(np.exp(np.mean(decisions))), 4)
-    values = str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3)
-    return dict(zip(COLUMNS, values, strict=True))
+    edges, rows = cuts(signal, longest), []
+    for noisy_share in shares:
+        texts, entropies = [], []
+        for begin, end in zip(edges, edges[1:], strict=False):
+            text, more = transcribe_piece(model, long_enough(signal[begin:end]), noisy_share)
+            texts, entropies = texts + [text] * bool(text), entropies + more
+        confidence = round(float(np.exp(-np.mean(entropies))), 4)
+        values = str(file), " ".join(texts), confidence, round(len(signal) / RATE, 3)
+        row = dict(zip(COLUMNS, values, strict=True))
+        rows.append({**row, "noisy_share": noisy_share} if len(shares) > 1 else row)
+    return max(rows, key=lambda row: row["confidence"])
 
 
 def save(rows: list[dict], output: Path) -> None:
@@ -94,7 +109,7 @@ def save(rows: list[dict], output: Path) -> None:
         if output.suffix.lower() == ".json":
             json.dump(rows, stream, indent=1, ensure_ascii=False)
         else:
-            table = csv.DictWriter(stream, COLUMNS)
+            table = csv.DictWriter(stream, rows[0] if rows else COLUMNS)
             table.writeheader()
             table.writerows(rows)
 
@@ -105,10 +120,12 @@ def run(options: argparse.Namespace) -> list[str]:
         check_output(options.output, options.overwrite, (".json", ".csv"))
     files = find(options.inputs)
     model = load_recognizer(options.model, options.device)
+    if any(options.noisy_share) and "enhance_model" not in model.mods:
+        raise RecipeError("--noisy_share: this recognizer has no enhancer inside. Leave it out.")
     begun, rows, problems = time.perf_counter(), [], []
     for file, name in tqdm(files, desc="Transcribing", unit="file", delay=5, disable=None):
         try:
-            rows.append(row := transcribe_file(file, model, options.longest))
+            rows.append(row := transcribe_file(file, model, options.longest, options.noisy_share))
             tqdm.write(f"{name} ({row['confidence']:.2f}): {row['text']}")
         except (RecipeError, OSError) as problem:
             problems.append(f"{name}: {problem}")

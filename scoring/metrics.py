@@ -32,14 +32,18 @@ METRICS = {
     "cbak": Metric("CBAK", "1 to 5"),
     "covl": Metric("COVL", "1 to 5"),
     "si_sdr": Metric("SI-SDR", "dB"),
+    "dnsmos_sig": Metric("DNSMOS SIG", "1 to 5"),
+    "dnsmos_bak": Metric("DNSMOS BAK", "1 to 5"),
+    "dnsmos_ovrl": Metric("DNSMOS OVRL", "1 to 5"),
+    "distillmos": Metric("DistillMOS", "1 to 5"),
     "wer": Metric("WER", "%", False, ("word_errors", "words")),
     "cer": Metric("CER", "%", False, ("char_errors", "chars")),
     "per": Metric("PER", "%", False, ("phone_errors", "phones")),
 }
-QUALITY = tuple(name for name, metric in METRICS.items() if not metric.rate)  # read the signal
 RATES = {name: metric.rate for name, metric in METRICS.items() if metric.rate}  # read the words
 COMPOSITE = ("csig", "cbak", "covl")
-LISTABLE = ("pesq", "stoi", "estoi", "composite", "si_sdr", *RATES)  # what a user may ask for
+QUALITY = ("pesq", "stoi", "estoi", *COMPOSITE, "si_sdr")  # compare the signal with clean speech
+LISTABLE = ("pesq", "stoi", "estoi", "composite", "si_sdr", *RATES)  # what a training may ask for
 
 
 def scores_of(names: Iterable[str]) -> list[str]:

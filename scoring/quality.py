@@ -18,6 +18,16 @@ class NotScored(ValueError):
     """This pair of signals has no score; the message is the reason, in a few words."""
 
 
+def check(name: str, signal: np.ndarray) -> None:
+    """NotScored, with a name in its reason, for a signal [samples] that can have no score."""
+    if len(signal) < RATE / 4:  # PESQ needs as much
+        raise NotScored(f"shorter than 1/4 s: {len(signal)} samples")
+    if not np.isfinite(signal).all():
+        raise NotScored(f"{name} has NaN or infinite samples")
+    if np.ptp(signal) == 0:
+        raise NotScored(f"{name} is constant (silence)")
+
+
 def score(
     names: Sequence[str], predicted: np.ndarray, target: np.ndarray
 ) -> tuple[dict[str, float | None], dict[str, str]]:
@@ -48,13 +58,8 @@ class Pair:
         predicted, target = np.asarray(predicted, np.float64), np.asarray(target, np.float64)
         if len(predicted) != len(target):
             raise NotScored(f"lengths differ: {len(predicted)} predicted, {len(target)} target")
-        if len(target) < RATE / 4:  # PESQ needs as much
-            raise NotScored(f"shorter than 1/4 s: {len(target)} samples")
-        for name, signal in (("target", target), ("predicted signal", predicted)):
-            if not np.isfinite(signal).all():
-                raise NotScored(f"{name} has NaN or infinite samples")
-            if np.ptp(signal) == 0:
-                raise NotScored(f"{name} is constant (silence)")
+        check("target", target)
+        check("predicted signal", predicted)
         if np.abs(target).max() < 2**-16:  # half a step of 16-bit audio
             raise NotScored("target is silent")
         self.predicted, self.target = predicted, target

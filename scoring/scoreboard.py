@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from errors import listed
 from scoring import bootstrap
-from scoring.metrics import METRICS, QUALITY, RATES
+from scoring.metrics import METRICS, RATES
 
 GROUPS = {"snr": "SNR (dB)", "noise": "noise"}  # facts by which the table groups the scores
 
@@ -62,7 +62,7 @@ class Scoreboard:
     def not_scored_lines(self) -> list[str]:
         """For each score with refusals their number, and lines that name the first few."""
         lines = []
-        for name in QUALITY:
+        for name in METRICS:
             asked = [r for r in self.records if name in r]
             why = [f"{r['id']} ({r['not_scored'].get(name)})" for r in asked if r[name] is None]
             if why:

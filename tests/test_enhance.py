@@ -2,15 +2,31 @@
 
 import json
 import os
+import weakref
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from small_models import enhancer
 
+from corpus.resampling import StreamResampler
 from inference.command import carry_out
-from inference.enhance import RECORD, in_pieces, jobs_for, not_done, parser, run
+from inference.enhance import (
+    RECORD,
+    Job,
+    enhance_file,
+    in_pieces,
+    jobs_for,
+    not_done,
+    parser,
+    run,
+    with_gain,
+    with_high_band,
+)
 
+ROOT = Path(__file__).resolve().parent.parent
 FILES = {  # name -> rate, channels, seconds, subtype
     "a.wav": (16000, 1, 3.0, "PCM_16"),
     "b/stereo.flac": (48000, 2, 1.00001, "PCM_24"),
@@ -89,6 +105,86 @@ def test_pieces_that_differ_are_faded_into_each_other():
     pieces = in_pieces(np.ones(48000, np.float32), lambda x: next(louder) * x, longest=1.0)
     steps = np.abs(np.diff(np.concatenate(list(pieces))))
     assert 0 < steps.max() < 2e-4
+
+
+def enhanced(path, network, longest=20.0, **options):
+    """The samples of a file that a function of [samples] at 16 kHz has enhanced."""
+    target = path.with_name(f"enhanced {path.name}")
+    enhance_file(Job(path, target, path.name), network, longest, **options)
+    return soundfile.read(target, dtype="float32")[0]
+
+
+def level(signal, frequency, rate):
+    """Amplitude of a sine in a signal."""
+    return 2 * abs(
+        np.mean(signal * np.exp(-2j * np.pi * frequency / rate * np.arange(len(signal))))
+    )
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 48000, 96000])
+def test_where_nothing_is_masked_the_whole_band_comes_back(tmp_path, rate):
+    path = write(tmp_path / "x.wav", 1.23457, rate, subtype="FLOAT")
+    signal, _ = soundfile.read(path, dtype="float32")
+    apart, ends = np.abs(enhanced(path, lambda x: x, longest=1.0) - signal), rate // 250
+    assert len(apart) == len(signal) and apart[ends:-ends].max() < 1e-4  # the gain rings at the end
+
+
+def test_a_high_tone_follows_the_mask_of_the_highest_band(tmp_path):
+    time, half = np.arange(2 * 48000) / 48000, 48000
+    tones = sum(0.2 * np.sin(2 * np.pi * hertz * time) for hertz in (7000, 12000))
+    soundfile.write(tmp_path / "x.wav", tones, 48000, subtype="FLOAT")
+    mask = np.repeat([0.5, 0.0], 16000).astype(np.float32)  # speech, then noise alone
+    signal = enhanced(tmp_path / "x.wav", lambda x: mask * x)
+    parts = {"speech": signal[4800 : half - 4800], "noise": signal[half + 4800 : -4800]}
+    for hertz in (7000, 12000):
+        assert level(parts["speech"], hertz, 48000) == pytest.approx(0.1, abs=0.002)
+        assert level(parts["noise"], hertz, 48000) < 1e-3
+    low = enhanced(tmp_path / "x.wav", lambda x: mask * x, high_band=False)
+    assert level(low[:half], 7000, 48000) > 0.09 and level(low[:half], 12000, 48000) < 1e-4
+
+
+def test_the_high_band_is_the_same_whole_and_in_pieces(tmp_path):
+    path, swell = tmp_path / "x.wav", np.sin(np.linspace(0, 9, 216000)) ** 2
+    soundfile.write(path, swell * np.random.default_rng(0).uniform(-0.5, 0.5, 216000), 48000)
+
+    def network(signal):  # its gain follows the level
+        return signal * np.convolve(np.abs(signal), np.full(1600, 2e-3, np.float32), "same")
+
+    whole, pieces = (enhanced(path, network, longest=seconds) for seconds in (20.0, 1.0))
+    assert np.abs(whole - pieces).max() < 0.003 and np.abs(whole).max() > 0.2
+
+
+def test_the_high_band_needs_two_pieces_at_a_time(tmp_path):
+    path, read = write(tmp_path / "x.wav", 10, 48000), []
+
+    def pieces():
+        work = partial(with_gain, enhance=lambda signal: signal)
+        for piece in in_pieces(np.zeros(160000, np.float32), work, 1.0):
+            read.append(weakref.ref(piece))
+            yield piece
+
+    blocks = with_high_band(pieces(), StreamResampler(16000, 48000), path, 0)
+    for number, block in enumerate(blocks, start=1):
+        assert len(read) <= number + 1 and len(block) <= 2 * 48000
+        assert sum(piece() is not None for piece in read) <= 2
+
+
+def test_no_high_band_no_change(tmp_path):
+    for rate in (8000, 16000):
+        path = write(tmp_path / "x.wav", 0.7, rate)
+        low = enhanced(path, lambda x: 0.3 * x, high_band=False)
+        assert (enhanced(path, lambda x: 0.3 * x) == low).all()
+
+
+def test_the_ready_made_model_is_found_from_any_folder(model, tmp_path, monkeypatch, capsys):
+    assert parser().parse_args(["a.wav", "--output", "o"]).model == ROOT / "pretrained"
+    monkeypatch.chdir(tmp_path), write(tmp_path / "a.wav")
+    monkeypatch.setattr("inference.enhance.PRETRAINED", model / "model")
+    assert enhance("a.wav", "--output", "out") == 0
+    assert f"Model: {(model / 'model').resolve()}\n" in capsys.readouterr().out
+    monkeypatch.setattr("inference.enhance.PRETRAINED", tmp_path / "gone")
+    assert enhance("a.wav", "--output", "out") == 2
+    assert "gone: no exported model there" in capsys.readouterr().err
 
 
 def test_goes_on_after_an_interruption_and_refuses_to_overwrite(model, tmp_path, capsys):

@@ -9,7 +9,7 @@ from scipy.linalg import solve_toeplitz
 
 from errors import RecipeError
 from scoring import composite
-from scoring.metrics import LISTABLE, METRICS, QUALITY, higher_is_better, scores_of
+from scoring.metrics import LISTABLE, METRICS, QUALITY, RATES, higher_is_better, scores_of
 from scoring.quality import NotScored, Pair, score
 
 RATE = 16000
@@ -80,7 +80,7 @@ def test_direction_of_every_metric(clean):
         if name in QUALITY:
             assert higher_is_better(name) == (noisiest[name] < less[name] < least[name]), name
         else:
-            assert not higher_is_better(name), name
+            assert higher_is_better(name) == (name not in RATES), name
     assert not higher_is_better("loss")
     for name in ("composite", "typo"):
         with pytest.raises(RecipeError, match=f"{name}.*covl"):
@@ -89,7 +89,7 @@ def test_direction_of_every_metric(clean):
 
 def test_listed_names_consist_of_scores():
     assert scores_of(["composite", "covl", "per"]) == ["csig", "cbak", "covl", "per"]
-    assert set(scores_of(LISTABLE)) == set(METRICS)
+    assert set(scores_of(LISTABLE)) == {*QUALITY, *RATES}
     with pytest.raises(RecipeError, match="pesk.*pesq"):
         scores_of(["pesk"])
 

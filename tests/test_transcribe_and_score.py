@@ -13,7 +13,7 @@ from small_models import ATTENTION, enhancer, recognizer
 
 from inference import score, transcribe
 from inference.command import carry_out
-from inference.loading import is_foreign, load_foreign
+from inference.loading import is_foreign, load_foreign, load_recognizer
 from scoring.scoreboard import Scoreboard
 
 
@@ -83,6 +83,42 @@ def test_one_bad_file_costs_itself(model, folders, capsys):
     told = capsys.readouterr()
     assert "bad.wav" in told.err and "caf\\udce9.wav (" in told.out
     assert len(output.read_text(encoding="utf-8").splitlines()) == 3
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory):
+    """A run's folder with an exported recognizer of enhanced speech."""
+    folder = tmp_path_factory.mktemp("front")
+    recognizer(folder)
+    return folder
+
+
+def test_a_share_of_noisy_speech_reaches_the_recognizer(front):
+    model, heard = load_recognizer(front), []
+    model.mods.encoder.compute_features.register_forward_pre_hook(lambda _, x: heard.append(x[0]))
+    noisy = np.random.default_rng(0).uniform(-0.2, 0.2, 16000).astype(np.float32)
+    for noisy_share in (0.0, 1.0, 0.3):
+        transcribe.transcribe_piece(model, noisy, noisy_share)
+    enhanced, all_noisy, mixed = (signal.numpy() for (signal, *_) in heard)
+    assert np.abs(enhanced - noisy).max() > 0.01 and np.allclose(all_noisy, noisy, atol=1e-6)
+    assert np.allclose(mixed, 0.7 * enhanced + 0.3 * noisy, atol=1e-6)
+
+
+def test_the_share_of_the_highest_confidence_is_kept_and_named(front, folders):
+    model, path, shares = load_recognizer(front), folders / "noisy/u1.wav", (0.0, 0.3, 1.0)
+    rows = [transcribe.transcribe_file(path, model, shares=[one]) for one in shares]
+    surest = max(range(3), key=lambda index: rows[index]["confidence"])
+    chosen = transcribe.transcribe_file(path, model, shares=shares)
+    assert chosen == {**rows[surest], "noisy_share": shares[surest]}
+    where = (folders / "noisy", "--model", front, "--output", folders / "t.csv")
+    assert call(transcribe, *where, "--noisy_share", 0, 0.3, 1) == 0
+    assert (folders / "t.csv").read_text().startswith("file,text,confidence,seconds,noisy_share\n")
+
+
+def test_a_share_of_noisy_speech_needs_an_enhancer(folders, tmp_path, capsys):
+    recognizer(tmp_path, input_signal="clean")
+    assert call(transcribe, folders / "noisy", "--model", tmp_path, "--noisy_share", 0, 1) == 2
+    assert "no enhancer inside" in capsys.readouterr().err
 
 
 def test_long_signals_are_cut_where_it_is_quiet():
@@ -261,6 +297,7 @@ def test_a_recognizer_needs_transcripts_and_an_enhancer_is_none(folders, tmp_pat
     "module, options",
     [
         (transcribe, ["a.wav", "--model", "m", "--longest", "0"]),
+        (transcribe, ["a.wav", "--model", "m", "--noisy_share", "1.5"]),
         (transcribe, ["a.wav", "--model", "m", "--device", "cuda:99"]),
         (score, ["a", "--clean", "c", "--jobs", "0"]),
         (score, ["a", "--clean", "c", "--metrics", "mos"]),
