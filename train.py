@@ -157,7 +157,8 @@ class MimicBrain(sb.Brain):
         p = {"blank": self.tokens.blank, "input_lens": lens}  # those after augmentation
         p["tokens"], p["token_lens"] = map(repeated, batch.tokens)  # (data, relative lengths)
         p["tokens_eos"], p["token_eos_lens"] = map(repeated, batch.tokens_eos)
-        p["encoded"] = self.network("encoder")(h.normalize(h.compute_features(wav), lens))
+        features = h.normalize(h.compute_features(wav), lens)
+        p["encoded"] = self.network("encoder")(features, lengths=lens)
         if needs.ctc:
             p["ctc_log_probs"] = self.network("ctc_output")(p["encoded"]).float().log_softmax(-1)
         if needs.seq:

@@ -17,6 +17,7 @@ from speechbrain.nnet.linear import Linear
 from corpus.files import read_text, write_text
 from models.acoustic import AcousticEncoder, AttentionDecoder
 from models.enhancer import Enhancer
+from models.pretrained import PretrainedEncoder
 from models.saved import write_sizes
 from models.wide_resnet import WideResnet
 from training.tokens import SPACE
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 SAVED = {"enhance_model": "enhancer", "encoder": "acoustic"}  # module -> its name in the folder
 KINDS = {  # what the templates can write, apart from ctc_output by its ``sizes``
     "enhancer": Enhancer,
-    "acoustic": AcousticEncoder,
+    "acoustic": AcousticEncoder | PretrainedEncoder,
     "ctc_output": Linear,
     "attention_decoder": AttentionDecoder,
 }
@@ -101,6 +102,7 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
         steps, exposed = ["enhance_model"], ["enhance_model"]
     if "acoustic" in exported:
         facts["acoustic"] = exported["acoustic"].sizes
+        facts["ctc_size"] = exported["ctc_output"].w.in_features if "ctc_output" in exported else 0
         facts["decoder"] = getattr(exported.get("attention_decoder"), "sizes", None)
         facts["search"] = search = search_of(exported, hparams)
         by_attention, beam = search.startswith("attention"), hparams["beam"]
@@ -109,7 +111,7 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
             shares = {"ctc": by_ctc, "coverage": beam.get("coverage")}
             facts["scorers"] = {name: share for name, share in shares.items() if share}
         facts["interface"] = "EncoderDecoderASR" if by_attention else "EncoderASR"
-        mel_bands = ["mel_bands"] * bool(facts["acoustic"]["mel_bands"])
+        mel_bands = ["mel_bands"] * bool(facts["acoustic"].get("mel_bands"))
         steps += ["compute_features", *["normalize"] * (facts["normalization"] != "none")]
         steps += [*mel_bands, "acoustic", *["ctc_output", "log_softmax"] * (not by_attention)]
         exposed += ["encoder", *["decoder"] * by_attention]

@@ -69,11 +69,15 @@ class AcousticEncoder(Sequential):
         return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
 
     def forward(
-        self, features: Tensor, taps: Sequence[str] | None = None
+        self,
+        features: Tensor,
+        taps: Sequence[str] | None = None,
+        lengths: Tensor | None = None,
     ) -> Tensor | dict[str, Tensor]:
         """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output.
 
         Those of the CNN are [batch, time, freq', channels]; after it only ``encoder`` goes on.
+        All encoders accept ``lengths``; this one treats padding as silence.
         """
         x = features if self.bank is None else features @ self.bank.to(features.dtype)
         outputs = {}

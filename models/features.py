@@ -15,7 +15,7 @@ WIN_LENGTH = 32  # ms: as many samples
 HOP_LENGTH = 16  # ms
 HOP = SAMPLE_RATE * HOP_LENGTH // 1000  # samples
 BINS = N_FFT // 2 + 1
-KINDS = ("log_spectrum", "fbank")
+KINDS = ("log_spectrum", "fbank", "wav")
 NORMALIZATIONS = ("none", "mean", "mean_variance")
 
 
@@ -40,15 +40,16 @@ def feature_size(kind: str, n_mels: int = 40) -> int:
     """Features per frame: the ``input_size`` of the network that reads them."""
     if kind not in KINDS:
         raise RecipeError(f"features: {kind!r} is not one of {', '.join(KINDS)}.")
-    return BINS if kind == "log_spectrum" else n_mels
+    return {"log_spectrum": BINS, "fbank": n_mels, "wav": 1}[kind]
 
 
 class Features(nn.Module):
     """Waveform [batch, samples] -> features [batch, time, freq].
 
-    ``kind`` is ``log_spectrum`` (log1p magnitudes, which the enhancer predicts too) or ``fbank``
-    (``n_mels`` log-mel bands). ``hop_length`` is in ms. ``n_fft`` (samples) and ``win_length`` (ms)
-    are of ``fbank`` alone, for a recognizer that was trained elsewhere.
+    ``kind`` is ``log_spectrum`` (log1p magnitudes, which the enhancer predicts too), ``fbank``
+    (``n_mels`` log-mel bands) or ``wav`` (samples are the frames). ``hop_length`` is in ms.
+    ``n_fft`` (samples) and ``win_length`` (ms) are of ``fbank`` alone, for a recognizer that was
+    trained elsewhere.
     """
 
     def __init__(
@@ -61,13 +62,15 @@ class Features(nn.Module):
     ):
         super().__init__()
         feature_size(kind, n_mels)  # checks them
-        self.hop, self.fbank = round(SAMPLE_RATE * hop_length / 1000), None
+        self.kind, self.hop, self.fbank = kind, round(SAMPLE_RATE * hop_length / 1000), None
         if kind == "fbank":
             frames = dict(n_fft=n_fft, win_length=win_length, hop_length=hop_length)
             self.fbank = Fbank(sample_rate=SAMPLE_RATE, n_mels=n_mels, **frames)
 
     def forward(self, wav: Tensor) -> Tensor:
         """[batch, samples] -> [batch, time, freq], always computed in 32 bit."""
+        if self.kind == "wav":
+            return wav.float().unsqueeze(-1)
         with torch.autocast(wav.device.type, enabled=False):
             if self.fbank is not None:
                 return self.fbank(wav.float())

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from torch import Tensor, nn
 
-from corpus.layout import SAMPLE_RATE
-from errors import RecipeError, wanted
+from errors import RecipeError
 from models.acoustic import AcousticEncoder, mel_bank
 from models.features import BINS
+from models.pretrained import fetch
 from models.saved import arguments, build_from
 
 KINDS = ("encoder", "random", "filter_bank", "transformers", "transformers_random")
@@ -74,8 +73,7 @@ class PretrainedPerceptual(nn.Module):
     def __init__(self, source: str, taps: Sequence[str], random: bool = False):
         super().__init__()
         self.sizes = arguments(locals())
-        self.network, self.normalize = fetch(source, random)
-        self.network.config.apply_spec_augment = False
+        self.network, self.normalize = fetch(source, "pretrain_perceptual_path", random)
         stack = getattr(self.network, "encoder", self.network)
         self.depth = len(stack.layers)
         numbers = [self.tap_names().index(tap) for tap in taps if tap in self.tap_names()]
@@ -92,40 +90,3 @@ class PretrainedPerceptual(nn.Module):
             wav = nn.functional.layer_norm(wav, wav.shape[1:], eps=1e-7)
         states = self.network(wav, output_hidden_states=True).hidden_states
         return {tap: states[self.tap_names().index(tap)] for tap in taps}
-
-
-def package(key: str = "perceptual") -> ModuleType:
-    """The package transformers; RecipeError names the setting ``key`` where it is not installed."""
-    transformers = wanted("transformers", f"{key}: a pretrained model", "take one of this recipe's")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    return transformers
-
-
-def fetch(source: str, random: bool) -> tuple[nn.Module, bool]:
-    """(network, whether it wants waveforms of mean 0 and variance 1) of a folder or hub name."""
-    refused = f"pretrain_perceptual_path: {source}"
-    remedy = "Give the folder of a speech model, or its hub name such as microsoft/wavlm-base."
-    if not isinstance(source, str) or source.endswith(".ckpt"):
-        raise RecipeError(f"{refused} is no pretrained model. {remedy}")
-    kinds = package()
-    try:
-        config = kinds.AutoConfig.from_pretrained(source)
-        front = kinds.AutoFeatureExtractor.from_pretrained(source)
-        build = kinds.AutoModel.from_config if random else kinds.AutoModel.from_pretrained
-        model = build(config if random else source)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip()[:300]
-        raise RecipeError(
-            f"{refused} cannot be loaded by transformers ({reason}). {remedy}"
-        ) from error
-    network = model.get_encoder() if config.is_encoder_decoder else model
-    if network.main_input_name != "input_values":
-        raise RecipeError(
-            f"{refused} reads {network.main_input_name}, and the enhancer gives waveforms. "
-            "Models such as wav2vec 2.0, HuBERT, WavLM and Moonshine read waveforms."
-        )
-    if front.sampling_rate != SAMPLE_RATE:
-        rates = f"{front.sampling_rate} Hz, and the recipe has {SAMPLE_RATE} Hz"
-        raise RecipeError(f"{refused} reads {rates}. Give a model of that rate.")
-    return network, bool(getattr(front, "do_normalize", False))

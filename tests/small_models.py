@@ -8,6 +8,7 @@ from speechbrain.nnet.linear import Linear
 from inference.export import export_model
 from models.acoustic import AcousticEncoder, AttentionDecoder
 from models.wide_resnet import WideResnet
+from training.recognizer import recognizer_from
 from training.tokens import build_tokens
 
 TEXTS = {"a": "ABBA SAW A SAD BEAD", "b": "BEADS AS BAD"}
@@ -35,8 +36,9 @@ ATTENTION = {**PIECES, "decoding_by": "attention_beam"}
 
 def lived_in(module):
     """Evaluation mode, with buffers as after a training."""
-    for buffer in module.buffers():
-        if buffer.is_floating_point():
+    saved = module.state_dict()
+    for name, buffer in module.named_buffers():
+        if buffer.is_floating_point() and name in saved:
             buffer.uniform_(0.5, 1.5)
     return module.eval().requires_grad_(False)
 
@@ -50,8 +52,9 @@ def enhancer(folder, kind=WideResnet, sizes=None, **settings):
     return network
 
 
-def recognizer(folder, mel_bands=None, **settings):
-    """A run's folder with an exported recognizer; returns (modules, tokens)."""
+def recognizer(folder, mel_bands=None, source=None, **settings):
+    """A run's folder with an exported recognizer, whose encoder may be that of a ``source``;
+    returns (modules, tokens)."""
     torch.manual_seed(0)
     hparams = {**SETTINGS, "output_folder": str(folder), **settings}
     sounds = {"noisy_wav": "a.wav", "clean_wav": "a.wav", "length": 1.0}
@@ -69,6 +72,9 @@ def recognizer(folder, mel_bands=None, **settings):
         modules["enhance_model"] = WideResnet(channels=[2, 3], dense=4)
     if hparams["decoding_by"].startswith("attention"):
         modules["attention_decoder"] = AttentionDecoder(outputs, 7, 5, 8, 8, 4, 4)
+    hparams["modules"] = modules
+    if source:
+        recognizer_from(source).install(hparams)
     modules = {name: lived_in(module) for name, module in modules.items()}
     export_model(modules, hparams, tokens, folder / "model")
     return modules, tokens

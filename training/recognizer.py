@@ -1,4 +1,4 @@
-"""A whole recognizer to start from: a stage 3 run, or one that SpeechBrain has published.
+"""A recognizer to start from: a stage 3 run, one of SpeechBrain's, an encoder of transformers.
 
 SpeechBrain's folders, such as ``speechbrain/asr-crdnn-rnnlm-librispeech``, hold ``asr.ckpt``
 (encoder, embedding, decoder, CTC output and decoder's output, in this order), ``normalizer.ckpt``
@@ -11,12 +11,17 @@ from pathlib import Path
 
 import ruamel.yaml
 import sentencepiece
+import torch
 from speechbrain.lobes.models.RNNLM import RNNLM
+from speechbrain.nnet.linear import Linear
 from speechbrain.processing.features import InputNormalization
 
 from corpus.files import read_text, whole
 from errors import RecipeError
-from models.features import Features
+from models.acoustic import AttentionDecoder
+from models.features import Features, normalization
+from models.pretrained import PretrainedEncoder, pretrained_encoder
+from models.saved import build_from
 from training.handover import Source, fetched, is_hub_name, put, read_state
 from training.tokens import PieceTokens, tokens_file
 
@@ -33,19 +38,25 @@ FRAMES = {"n_fft": 400, "win_length": 25, "hop_length": 10, "n_mels": 40}  # Spe
 SPECIALS = {"blank_index": 0, "bos_index": 0, "eos_index": 0}
 
 
-def recognizer_from(path: str | None) -> "OwnRecognizer | SpeechBrainRecognizer | None":
-    """What a path or a repository on the hub (owner/name) holds; RecipeError for anything else."""
+def recognizer_from(path: str | None) -> "Recognizer | None":
+    """What a path or a repository on the hub (owner/name) holds; RecipeError for anything else.
+
+    On the hub SpeechBrain's recognizers are those of the owner ``speechbrain``.
+    """
     if path is None:
         return None
     place, alone, on_hub = Path(path), str(path).endswith(".ckpt"), is_hub_name(path)
     if alone and (on_hub or place.is_file()) or (place / "encoder.ckpt").is_file():
         return OwnRecognizer(path)
-    if on_hub or (place / "asr.ckpt").is_file():
+    if (place / "asr.ckpt").is_file() or on_hub and place.parts[0] == "speechbrain":
         return SpeechBrainRecognizer(path)
+    if on_hub or (place / "config.json").is_file():
+        return TransformersRecognizer(path)
     raise RecipeError(
         f"{KEY}: {path} is neither the folder of a stage 3 run (with encoder.ckpt) or of a "
-        "recognizer of SpeechBrain's (with asr.ckpt), nor a file .ckpt of an encoder, nor a "
-        "repository on the hub such as speechbrain/asr-crdnn-rnnlm-librispeech."
+        "recognizer of SpeechBrain's (with asr.ckpt) or a model of transformers (with config.json),"
+        " nor a file .ckpt of an encoder, nor a repository on the hub such as "
+        "speechbrain/asr-crdnn-rnnlm-librispeech or facebook/wav2vec2-base."
     )
 
 
@@ -67,11 +78,39 @@ class OwnRecognizer:
                 raise RecipeError(f"{KEY}: {theirs} does not exist. Give --targets as in that run.")
             with whole(tokens_file(kind, Path(hparams["output_folder"]) / "tokens")) as aside:
                 shutil.copyfile(theirs, aside)
+        encoder = build_from("encoder", self.path, torch.nn.Identity)
+        if isinstance(encoder, PretrainedEncoder):
+            put_encoder(hparams, encoder)
         source = Source(self.path, "python train.py hparams/robust_asr.yaml", partly=self.alone)
         for name in ("encoder",) if self.alone else PARTS:
             if name in hparams["modules"]:
                 source.check(name)
                 source.load(name, hparams["modules"][name])
+
+
+class TransformersRecognizer:
+    """The encoder of a model of transformers: a folder, or a name on the hub (owner/name)."""
+
+    def __init__(self, source: str):
+        self.source = str(source)
+
+    def install(self, hparams: dict) -> None:
+        """Replace the encoder, the features and what reads the encoder."""
+        put_encoder(hparams, pretrained_encoder(self.source, KEY))
+
+
+def put_encoder(hparams: dict, encoder: PretrainedEncoder) -> None:
+    """Make it the stage's encoder, which reads waveforms; outputs of its width are new."""
+    kind, width = "mean_variance" if encoder.normalize else "none", encoder.output_size
+    hparams.update(features="wav", compute_features=Features("wav"))
+    hparams.update(normalization=kind, normalize=normalization(kind))
+    modules = hparams["modules"]
+    modules["encoder"] = encoder
+    if "ctc_output" in modules:
+        modules["ctc_output"] = Linear(input_size=width, n_neurons=hparams["output_neurons"])
+    if "attention_decoder" in modules:
+        sizes = modules["attention_decoder"].sizes | {"encoder_size": width}
+        modules["attention_decoder"] = AttentionDecoder(**sizes)
 
 
 class SpeechBrainRecognizer:
@@ -130,3 +169,6 @@ class SpeechBrainRecognizer:
             told = f"{KEY}: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}"
             raise RecipeError(told) from error
         return model.eval().requires_grad_(False)
+
+
+Recognizer = OwnRecognizer | TransformersRecognizer | SpeechBrainRecognizer
