@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from pretrained import speech_model
 from small_models import recognizer
 from tiny import JOINT, run
 from transformers import MoonshineConfig, MoonshineModel, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+from transformers_models import speech_model
 
 from errors import RecipeError
 from inference.loading import load_recognizer

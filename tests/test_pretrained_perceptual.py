@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import torch
-from pretrained import speech_model
 from transformers import (
     HubertModel,
     Wav2Vec2FeatureExtractor,
@@ -13,6 +12,7 @@ from transformers import (
     WhisperConfig,
     WhisperModel,
 )
+from transformers_models import speech_model
 
 from errors import RecipeError
 from models.mimic import mimic_distance

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from pretrained import letters_model, speech_model
 from small_models import ATTENTION, enhancer, recognizer
+from transformers_models import letters_model, speech_model
 
 from inference import score, transcribe
 from inference.command import carry_out
