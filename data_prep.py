@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 
+from corpus.crowds import mix_crowds
 from corpus.files import typed_path
 from corpus.layout import TRAIN
 from corpus.manifests import MAX_SECONDS, VALID_SPEAKERS, names, prepare
@@ -54,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1234, help="another seed, another corpus")
 
     add = command(_noises)
+    add("--speech", type=typed_path, metavar="DIR", help=f"adds crowds of its voices. {LAYOUTS}")
+    add("--without", nargs="+", default=(), metavar="NAME", help=MIX_OPTIONS["without"][1])
     add("--seed", type=int, default=1234, help="other seeds, other noises")
 
     add = command(_mix)
@@ -101,8 +104,10 @@ def _mini(options):
 
 
 def _noises(options):
-    """Synthesize noises of twelve kinds, to mix with speech."""
-    print(f"Noises are in {synthesize_noises(options.data_folder, options.seed)}")
+    """Synthesize noises of twelve kinds, and crowds of recorded voices, to mix with speech."""
+    folder, seed = options.data_folder, options.seed
+    print(f"Noises are in {synthesize_noises(folder, seed)}")
+    return mix_crowds(folder, options.speech, options.without, seed) if options.speech else []
 
 
 def _mix(options):

@@ -33,7 +33,12 @@ def make(spec: dict, folder: Path, sources: dict[str, str]):
             check_keys("data: mini", spec["mini"], ("n_train", "n_valid", "n_test"), ())
             mini.synthesize_mini_corpus(folder, **spec["mini"])
         else:
-            mini.synthesize_noises(folder, **spec["noises"])
+            from corpus.crowds import mix_crowds
+
+            given = spec["noises"]
+            check_keys("data: noises", given, ("speech", "without"), ("speech",))
+            mini.synthesize_noises(folder)
+            mix_crowds(folder, given["speech"].format(**sources), given.get("without", ()))
     else:
         from corpus.mixing import MixSettings, mix_corpus  # takes a second to import
 
