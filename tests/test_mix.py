@@ -13,7 +13,7 @@ import soundfile
 from corpora import shared_data, sound
 
 import data_prep
-from corpus import mixing
+from corpus import crowds, mixing
 from corpus.mixing import MixSettings, mix_corpus
 from corpus.recordings import find_noises, find_speech
 from errors import RecipeError
@@ -371,6 +371,16 @@ def test_noises_of_several_folders_are_mixed_and_kinds_left_out(speech, noise, t
     logs = [path.read_text().splitlines() for path in (tmp_path / "out").glob("log*")]
     kinds = {line.split()[1] for log in logs for line in log}
     assert "siren" in kinds and "cafe" not in kinds
+
+
+def test_crowds_are_of_one_level_and_leave_speakers_out(speech, tmp_path):
+    for path in (speech / "dee").glob("*.flac"):
+        path.write_bytes(b"damaged")
+    assert crowds.mix_crowds(tmp_path / "all", speech) != []
+    assert crowds.mix_crowds(tmp_path / "some", speech, without=("dee",)) == []
+    signals = [soundfile.read(path)[0] for path in (tmp_path / "some").glob("crowd_*/*.wav")]
+    assert len(signals) == 80
+    assert all(len(s) == 320000 and abs(s.std() - 0.1) < 0.01 for s in signals)
 
 
 @pytest.mark.slow
