@@ -15,7 +15,10 @@ from corpus.resampling import resample
 
 SAMPLES = 20 * SAMPLE_RATE
 LEVEL = 0.1  # RMS of the noises; full scale is 1
-KINDS = {"crowd_near": (3, 6, 0.03), "crowd_far": (6, 12, 0.12)}  # people; decay of the room, s
+KINDS = {
+    "crowd_near": (3, 6, 0.03),
+    "crowd_far": (6, 12, 0.12),
+}  # people, least and most; decay of the room, s
 
 
 def mix_crowds(
@@ -35,8 +38,8 @@ def mix_crowds(
         least, most, decay = KINDS[kind]
         rng = np.random.default_rng([seed, *kind.encode(), index])
         crowd = np.zeros(SAMPLES)
-        for _ in range(rng.integers(least, most + 1)):
-            crowd += rng.uniform(0.4, 1) * _voice(people[rng.choice(sorted(people))], rng)
+        for person in rng.choice(sorted(people), rng.integers(least, most + 1)):
+            crowd += rng.uniform(0.4, 1) * _voice(people[person], rng)
         time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
         room = rng.normal(size=time.size) * np.exp(-time / (decay * rng.uniform(0.5, 1.5)))
         room[0] += rng.uniform(1, 5)  # the direct sound
@@ -48,8 +51,11 @@ def mix_crowds(
 
 
 def _voice(files, rng):
-    """One person's recordings, from a random place on: [samples], RMS 1."""
-    signal = np.concatenate([resample(*read(file), SAMPLE_RATE) for file in files])
+    """Some of one person's recordings, from a random place on: [samples], RMS 1."""
+    signal = np.zeros(0)
+    for index in rng.permutation(len(files)):
+        if signal.size < SAMPLES:
+            signal = np.append(signal, resample(*read(files[index]), SAMPLE_RATE))
     signal = np.resize(signal, max(SAMPLES, signal.size))
     signal = np.roll(signal, rng.integers(signal.size))[:SAMPLES]
     return signal / max(rms(signal), 1e-6)
