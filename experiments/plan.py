@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import ruamel.yaml
-from ruamel.yaml.error import YAMLError
-
-from corpus.files import read_text
+from corpus.files import parse_yaml, read_text
 from errors import RecipeError
 
 PLANS = Path(__file__).parent / "plans"
@@ -32,9 +29,8 @@ class Plan:
     common: dict
     data: dict  # name -> {"mini" or "mix": settings}
     runs: dict  # name -> {"stage", "set"}, with those that the rows make
-    rows: (
-        dict  # name -> {"title", "enhancer" or None, "runs": entry of each_row -> name of its run}
-    )
+    # Name -> {"title", "enhancer" or None, "runs": entry of each_row -> name of its run}
+    rows: dict
     differences: list  # of {"title", "of", "minus"}
 
 
@@ -79,7 +75,7 @@ def read_plan(name: str) -> Plan:
         accepted = ", ".join(sorted(file.stem for file in PLANS.glob("*.yaml")))
         raise RecipeError(f"--plan: there is no {name!r}. Accepted: {accepted}, or a YAML file.")
     path = paths[0]
-    sections = as_yaml(read_text(path), path)
+    sections = parse_yaml(read_text(path), path)
     check_keys(path, sections, SECTIONS, ("seeds", "each_row", "rows"))
     base = Plan("", path.stem, [], {}, {}, {}, {}, [])  # where it extends no other
     if "extends" in sections:
@@ -105,15 +101,6 @@ def read_plan(name: str) -> Plan:
     plan = Plan(path.stem, base.base, seeds, common, data, runs, rows, differences)
     check_names(path, plan)
     return plan
-
-
-def as_yaml(text: str, where):
-    """Plain YAML -> its value; RecipeError names the place."""
-    try:
-        return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as problem:  # ValueError: 2020-13-45 is read as a date
-        reason = " ".join(str(problem).split())
-        raise RecipeError(f"{where}: this is not YAML of plain values: {reason}") from problem
 
 
 def check_keys(where, found, accepted, required):

@@ -19,9 +19,7 @@ RECORD = "run.json"  # command, key, code, status
 POLL = 0.2  # s between two looks at the processes
 PATIENCE = 30  # s that a process may take to end before it is killed
 LAST_LINES = 12  # of a failed run's output
-CHANGED = (
-    "The code has changed since this command began. Repeat it: a new version has its own runs."
-)
+CHANGED = "The code has changed since this command began. Repeat it: new code has its own runs."
 
 
 def code_version() -> str:

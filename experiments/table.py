@@ -3,10 +3,13 @@
 import json
 from statistics import mean
 
+import numpy as np
+
 from experiments.plan import Run, Runs
 from experiments.runner import finished
-from experiments.statistics import Column, difference, estimate, significant
-from scoring.metrics import METRICS, RATES
+from scoring.bootstrap import Columns, difference, interval
+from scoring.metrics import METRICS
+from scoring.scoreboard import Scoreboard
 
 # Name -> (metric, entry of each_row whose runs are read or None for the first, digits)
 COLUMNS = {
@@ -32,10 +35,7 @@ def build_table(runs: Runs, seeds: list[int]) -> dict:
     """All that is known of the finished runs, ready for JSON."""
     plan, scores, rows, differences = runs.plan, {}, [], []
     for name, row in plan.rows.items():
-        scores[name] = {
-            key: column_of(runs, seeds, row["runs"], metric, kind)
-            for key, (metric, kind, _) in COLUMNS.items()
-        }
+        scores[name] = columns_of(runs, seeds, row["runs"])
         rows.append(
             {
                 "name": name,
@@ -52,27 +52,57 @@ def build_table(runs: Runs, seeds: list[int]) -> dict:
     return {"plan": plan.name, "seeds": seeds, "rows": rows, "differences": differences}
 
 
-def column_of(runs: Runs, seeds: list[int], names: dict, metric: str, kind: str | None) -> Column:
-    """The scores of one row, over the seeds that are finished."""
-    name = names.get(kind or next(iter(names)))
-    columns = {run.seed: scores_of(run, metric) for run in done_of(runs, seeds, name)}
-    return {seed: values for seed, values in columns.items() if values}
+def estimate(column: Columns) -> dict | None:
+    """{"value", "low", "high", "seeds": {seed: value}} of a column; None without utterances.
+
+    The value is the sum of numerators over that of denominators: a mean where these are 1.
+    """
+    names = sorted({name for values in column.values() for name in values})
+    # [seeds, utterances, 2] in the order of their names; zeros where a seed lacks an utterance
+    pairs = [[column[seed].get(name, (0, 0)) for name in names] for seed in sorted(column)]
+    sums = np.array(pairs, dtype=np.float64).reshape(len(column), len(names), 2)
+    totals = sums.sum(axis=1)
+    if not totals[:, 1].any():
+        return None
+    low, high = interval(sums)
+    numerator, denominator = totals.sum(axis=0)
+    by_seed = zip(sorted(column), totals, strict=True)
+    return {
+        "value": float(numerator / denominator),
+        "low": low,
+        "high": high,
+        "seeds": {seed: float(total[0] / total[1]) for seed, total in by_seed if total[1]},
+    }
 
 
-def done_of(runs: Runs, seeds: list[int], name: str | None) -> list[Run]:
+def significant(found: dict) -> bool:
+    """Whether an interval excludes 0."""
+    return found["low"] > 0 or found["high"] < 0
+
+
+def columns_of(runs: Runs, seeds: list[int], names: dict) -> dict[str, Columns]:
+    """The scores of one row by the names of COLUMNS, over the seeds that are finished."""
+    found = {
+        kind: {run.seed: scores_of(run) for run in done_of(runs, seeds, name)}
+        for kind, name in names.items()
+    }
+    found[None] = next(iter(found.values()))
+    return {
+        key: {seed: s[metric] for seed, s in found.get(kind, {}).items() if s.get(metric)}
+        for key, (metric, kind, _) in COLUMNS.items()
+    }
+
+
+def done_of(runs: Runs, seeds: list[int], name: str) -> list[Run]:
     """The finished runs of a name."""
-    return [run for run in (runs.get(name, seed) for seed in seeds if name) if finished(run)]
+    return [run for run in (runs.get(name, seed) for seed in seeds) if finished(run)]
 
 
-def scores_of(run: Run, metric: str) -> dict[str, tuple[float, float]]:
-    """Utterance -> (numerator, denominator), of the utterances that have a score."""
+def scores_of(run: Run) -> Columns:
+    """Score -> utterance -> (numerator, denominator)."""
     path = run.folder / "test_utterances.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    records = [json.loads(line) for line in lines]
-    if metric in RATES:
-        errors, length = RATES[metric]
-        return {r["id"]: (100.0 * r[errors], r[length]) for r in records if errors in r}
-    return {r["id"]: (r[metric], 1.0) for r in records if r.get(metric) is not None}
+    return Scoreboard(map(json.loads, lines)).columns()
 
 
 def costs_of(runs: Runs, seeds: list[int], row: dict) -> dict:
@@ -91,13 +121,8 @@ def costs_of(runs: Runs, seeds: list[int], row: dict) -> dict:
 def markdown(table: dict) -> str:
     """The dict of ``build_table``, with the key "code" -> text."""
     rows, differences = scored(table["rows"]), scored(table["differences"])
-    columns = {
-        key: column for key, column in COLUMNS.items() if any(row["metrics"][key] for row in rows)
-    }
-    titles = [
-        METRICS[metric].label + (f", {kind}" if kind else "")
-        for metric, kind, _ in columns.values()
-    ]
+    columns = {k: c for k, c in COLUMNS.items() if any(row["metrics"][k] for row in rows)}
+    titles = [METRICS[m].label + (f", {kind}" if kind else "") for m, kind, _ in columns.values()]
     lines = [["row", "seeds", *titles, "parameters", "minutes"]]
     for row in rows:
         found = {key: row["metrics"][key] for key in columns}

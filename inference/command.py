@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -40,29 +41,21 @@ def add_common(made: argparse.ArgumentParser) -> None:
     add("--threads", type=count, help="CPU threads (default: all cores)")
 
 
-def count(text: str) -> int:
-    """A number of processes or threads."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return min(int(text), 10 * (os.cpu_count() or 1))
-
-
-def number(least: float, most: float, what: str) -> Callable[[str], float]:
+def number(kind: type, least: float, most: float, what: str) -> Callable[[str], float]:
     """A function: the text of an option -> its value."""
 
     def convert(text):
-        try:
-            if least <= float(text) <= most:
-                return float(text)
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            if least <= kind(text) <= most:
+                return kind(text)
         raise argparse.ArgumentTypeError(f"{text} is not {what}")
 
     return convert
 
 
-seconds = number(1, 1e6, "a number of seconds from 1 on")  # that networks can work on at once
-share = number(0, 1, "a number from 0 to 1")
+count = number(int, 1, 1000, "a whole number from 1 to 1000")  # of processes or threads
+seconds = number(float, 1, 1e6, "a number of seconds from 1 on")  # that networks can work on
+share = number(float, 0, 1, "a number from 0 to 1")
 
 
 def find(inputs: Sequence[Path], leave_out: Path | None = None) -> list[tuple[Path, str]]:

@@ -43,14 +43,12 @@ def export_model(
     """
     modules = {name: getattr(module, "module", module) for name, module in modules.items()}
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
-    odd = [
-        name
-        for name, module in exported.items()
-        if not isinstance(module, KINDS[name])
-        or not (name == "ctc_output" or hasattr(module, "sizes"))
-    ]
+    odd = {n for n, module in exported.items() if not isinstance(module, KINDS[n])}
+    odd |= {n for n, module in exported.items() if not hasattr(module, "sizes")} - {"ctc_output"}
     if odd:
-        logger.warning("No model folder: how to build %s again is not known", ", ".join(odd))
+        logger.warning(
+            "No model folder: how to build %s again is not known", ", ".join(sorted(odd))
+        )
     if not exported or odd:
         return None
     folder, facts = Path(folder), facts_of(exported, hparams)
@@ -104,7 +102,11 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
         facts["acoustic"] = exported["acoustic"].sizes
         facts["ctc_size"] = exported["ctc_output"].w.in_features if "ctc_output" in exported else 0
         facts["decoder"] = getattr(exported.get("attention_decoder"), "sizes", None)
-        facts["search"] = search = search_of(exported, hparams)
+        search = hparams["decoding_by"]
+        no_text = search == "ctc_beam" and hparams["targets"] == "phones"
+        if no_text or search.startswith("attention") and "attention_decoder" not in exported:
+            search = "ctc_greedy"  # all that SpeechBrain can do with these targets
+        facts["search"] = search
         by_attention, beam = search.startswith("attention"), hparams["beam"]
         if search == "attention_beam":
             by_ctc = beam.get("ctc_weight") if "ctc_output" in exported else None
@@ -117,14 +119,6 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
         exposed += ["encoder", *["decoder"] * by_attention]
         names += [*mel_bands, "tokenizer"]
     return {**facts, "names": names, "steps": steps, "exposed": exposed}
-
-
-def search_of(exported: dict[str, torch.nn.Module], hparams: dict) -> str:
-    """The stage's decoding, or greedy CTC where SpeechBrain cannot do it with these targets."""
-    search = hparams["decoding_by"]
-    no_text = search == "ctc_beam" and hparams["targets"] == "phones"
-    no_decoder = search.startswith("attention") and "attention_decoder" not in exported
-    return "ctc_greedy" if no_text or no_decoder else search
 
 
 def save_tokenizer(tokens, output_neurons: int, path: Path) -> None:

@@ -15,8 +15,10 @@ import torch
 
 from corpus.layout import SAMPLE_RATE as RATE
 from corpus.spelling import as_words, words_of
-from errors import RecipeError, wanted
+from errors import RecipeError
 from inference.sound import load
+from models.pretrained import package
+from training.handover import is_hub_name
 
 PRETRAINED = Path(__file__).resolve().parent.parent / "pretrained"  # the ready-made enhancer
 SHORTEST = RATE // 10  # samples that the networks need
@@ -69,9 +71,8 @@ def load_recognizer(given: str | Path, device: str = "cpu"):
 def load_model(folder: Path, what: str, interface: str | None, device: str):
     """One of SpeechBrain's inference classes, quietly; RecipeError where the model has none."""
     if not interface:
-        raise RecipeError(
-            f"--model {folder}: this model has no {what}. Give that of a stage which trains one."
-        )
+        told = "Give that of a stage which trains one."
+        raise RecipeError(f"--model {folder}: this model has no {what}. {told}")
     logging.getLogger("speechbrain").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message="dropout option adds dropout")
     kind = getattr(speechbrain.inference, interface)
@@ -85,9 +86,7 @@ def load_model(folder: Path, what: str, interface: str | None, device: str):
 
 def is_foreign(given: str) -> bool:
     """Whether a ``--model`` is a folder of transformers, or a name on the hub."""
-    owner = given.split("/")[0]
-    on_hub = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", given) and owner != "results"
-    return (Path(given) / "config.json").is_file() or bool(on_hub and not Path(owner).exists())
+    return (Path(given) / "config.json").is_file() or is_hub_name(given)
 
 
 def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
@@ -95,11 +94,9 @@ def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
 
     Nobody here trained it: its errors tell what enhancement is worth to others.
     """
-    package = wanted("transformers", "--model: a pretrained recognizer", "give a run's folder")
-    package.logging.set_verbosity_error()
-    package.logging.disable_progress_bar()
     try:
-        pipeline = package.pipeline("automatic-speech-recognition", model=given, device=device)
+        load_pipeline = package("--model").pipeline
+        pipeline = load_pipeline("automatic-speech-recognition", model=given, device=device)
     except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: no tokenizer
         raise RecipeError(
             f"--model {given}: transformers cannot load a recognizer from there "

@@ -18,10 +18,11 @@ from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import load
 from inference.transcribe import transcribe_file
 from scoring import no_reference
-from scoring.metrics import METRICS, QUALITY, RATES
+from scoring.bootstrap import difference
+from scoring.metrics import METRICS, QUALITY
 from scoring.pool import MetricPool
-from scoring.scoreboard import Scoreboard
-from scoring.words import word_errors
+from scoring.scoreboard import Scoreboard, intervals, means
+from scoring.scores import word_errors
 
 AT_ONCE = 64  # files whose signals wait in memory
 DETAILS = """Files are matched by name without suffix. Both sides are brought to 16 kHz and one
@@ -77,9 +78,7 @@ def by_name(files: Iterable[tuple[str, object]], where: Path) -> dict:
     """Name without suffix -> value; RecipeError where a name comes twice."""
     pairs = [(Path(name).stem, value) for name, value in files]
     if twice := repeated(name for name, _ in pairs):
-        raise RecipeError(
-            f"{where}: give each a name of its own, these come twice:\n{listed(twice)}"
-        )
+        raise RecipeError(f"{where}: give each its own name, these come twice:\n{listed(twice)}")
     return dict(pairs)
 
 
@@ -140,20 +139,19 @@ def rows_of(file: Path) -> list[dict[str, str]]:
     return rows
 
 
-def recognizer(given: str, device: str) -> Callable[[Path], str]:
-    """A function: sound file -> words."""
-    if is_foreign(given):
-        return load_foreign(given, device)
-    model = load_recognizer(typed_path(given), device)
-    return lambda file: transcribe_file(file, model)["text"]
-
-
 def scorers(options: argparse.Namespace, names: Iterable[str]) -> list[Callable]:
     """Functions that score a file without clean speech: (name, file) -> its record."""
     found = []
     if options.model:
         texts = texts_from(options.transcripts, names)
-        recognize = recognizer(options.model, options.device)
+        if is_foreign(options.model):
+            recognize = load_foreign(options.model, options.device)
+        else:
+            model = load_recognizer(typed_path(options.model), options.device)
+
+            def recognize(file):
+                return transcribe_file(file, model)["text"]
+
         found.append(lambda name, file: word_errors(name, texts[name], recognize(file)))
     if options.no_reference or not (options.clean or options.model):
         predict = no_reference.load(options.device)
@@ -180,33 +178,22 @@ def score(
     return problems
 
 
-def difference(ours: Scoreboard, theirs: Scoreboard) -> Scoreboard:
-    """Scores and errors of the files that have them in both systems, ours minus theirs."""
-    others, board = {record["id"]: record for record in theirs.records}, Scoreboard()
-    for record in ours.records:
-        other = others.get(record["id"], {})
-        for metric in METRICS:
-            key, *length = RATES.get(metric, (metric,))
-            if record.get(key) is not None and other.get(key) is not None:
-                kept = {name: record[name] for name in ("id", *length)}
-                board.merge([{**kept, key: record[key] - other[key]}])
-    return board
-
-
 def table(boards: dict[str, Scoreboard], against: str | None = None) -> str:
     """A row for each system, means with intervals, and its differences to one of them."""
-    columns = [metric for metric in METRICS if any(metric in b.columns() for b in boards.values())]
-    lines = [(name, board, ".2f") for name, board in boards.items()]
-    if against:
-        pairs = {name: difference(board, boards[against]) for name, board in boards.items()}
-        lines += [(f"{n} - {against}", pair, "+.2f") for n, pair in pairs.items() if n != against]
-    rows = [["system", "files", *(METRICS[metric].title for metric in columns)]]
-    for title, board, form in lines:
-        cells, ends = {}, board.intervals()
-        for name, mean in board.summary().items():
+    lines = [(name, len(b.records), b.columns(), ".2f") for name, b in boards.items()]
+    for name, _, columns, _ in lines[:] if against else ():
+        if name != against:
+            pairs = difference(columns, boards[against].columns())
+            count = max(map(len, pairs.values()), default=0)
+            lines.append((f"{name} - {against}", count, pairs, "+.2f"))
+    shown = [metric for metric in METRICS if any(metric in line[2] for line in lines)]
+    rows = [["system", "files", *(METRICS[metric].title for metric in shown)]]
+    for title, count, columns, form in lines:
+        cells, ends = {}, intervals(columns)
+        for name, mean in means(columns).items():
             low, high = ends[name]
             cells[name] = f"{mean:{form}} [{low:{form}}, {high:{form}}]"
-        rows.append([title, str(len(board.records)), *(cells.get(key, "-") for key in columns)])
+        rows.append([title, str(count), *(cells.get(key, "-") for key in shown)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -56,25 +56,32 @@ def load(device: str = "cpu") -> Callable[[np.ndarray], dict]:
     return rate
 
 
+def onnx_network(file: Path) -> Callable[..., list[np.ndarray]]:
+    """An ONNX file as a function: arrays in the order of its inputs -> its outputs."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    network = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    names = [entry.name for entry in network.get_inputs()]
+    return lambda *arrays: network.run(None, dict(zip(names, arrays, strict=True)))
+
+
 def load_dnsmos(device: str) -> dict[tuple, Callable]:
     """Names of scores -> a function: signal [samples] -> ratings.
 
     The package's own function needs librosa and an older network; its file needs neither.
     """
-    import onnxruntime
     import speechmos
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    file = Path(speechmos.__path__[0]) / "dnsmos_models" / "sig_bak_ovr.onnx"
-    network = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    network = onnx_network(Path(speechmos.__path__[0]) / "dnsmos_models" / "sig_bak_ovr.onnx")
 
     def rate(signal):
         while len(signal) < DNSMOS_WINDOW:
             signal = np.append(signal, signal)
         hops = range(int(len(signal) // RATE - DNSMOS_WINDOW / RATE) + 1)  # of 1 s
         windows = (signal[None, hop * RATE :][:, :DNSMOS_WINDOW] for hop in hops)
-        outputs = np.concatenate([network.run(None, {"input_1": window})[0] for window in windows])
+        outputs = np.concatenate([network(window)[0] for window in windows])
         rows = zip(TO_RATINGS.values(), outputs.T, strict=True)
         return [np.polyval(polynomial, row).mean() for polynomial, row in rows]
 

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from errors import listed
-from scoring import bootstrap
+from scoring.bootstrap import Columns, interval
 from scoring.metrics import METRICS, RATES
 
 GROUPS = {"snr": "SNR (dB)", "noise": "noise"}  # facts by which the table groups the scores
@@ -32,24 +34,24 @@ class Scoreboard:
         """Records sorted by id: which rank or process was first changes nothing."""
         return [self._records[utt_id] for utt_id in sorted(self._records)]
 
-    def columns(self) -> dict[str, list[tuple]]:
-        """Score -> of each scored utterance (value,), or (errors, length) of a rate."""
+    def columns(self) -> Columns:
+        """Score -> of each scored utterance (value, 1), or (100 errors, length) of a rate."""
         found = {}
         for name in METRICS:
-            keys = RATES.get(name, (name,))
-            rows = [tuple(r[key] for key in keys) for r in self.records if keys[0] in r]
-            if rows:
-                found[name] = [row for row in rows if None not in row]
+            key, length = RATES.get(name, (name, None))
+            unit = 100.0 if length else 1.0
+            asked = [record for record in self.records if key in record]
+            rows = {r["id"]: (unit * r[key], r.get(length, 1)) for r in asked if r[key] is not None}
+            found |= {name: rows} if asked else {}
         return found
 
     def summary(self) -> dict[str, float]:
         """Score -> mean, or rate in percent; NaN where every utterance was refused."""
-        return {name: mean_or_rate(rows) for name, rows in self.columns().items()}
+        return means(self.columns())
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Score -> 95 % bootstrap interval over utterances."""
-        columns = self.columns().items()
-        return {name: bootstrap.interval(*zip(*rows, strict=True)) for name, rows in columns}
+        return intervals(self.columns())
 
     def by(self, fact: str) -> dict:
         """Value of a fact, in order -> Scoreboard of its utterances, those without it left out."""
@@ -88,9 +90,12 @@ class Scoreboard:
         return "\n".join(lines) + "\n"
 
 
-def mean_or_rate(rows: list[tuple]) -> float:
-    """Mean of (value,), or 100 errors / length of (errors, length); the order does not matter."""
-    sums = [math.fsum(column) for column in zip(*rows, strict=True)]
-    if len(sums) == 2:
-        return 100.0 * sums[0] / sums[1] if sums[1] else math.nan
-    return sums[0] / len(rows) if rows else math.nan
+def means(columns: Columns) -> dict[str, float]:
+    """Score -> mean, or rate in percent; the order of utterances does not matter."""
+    sums = {n: [math.fsum(x) for x in zip(*c.values(), strict=True)] for n, c in columns.items()}
+    return {name: x[0] / x[1] if x and x[1] else math.nan for name, x in sums.items()}
+
+
+def intervals(columns: Columns) -> dict[str, tuple[float, float]]:
+    """Score -> 95 % interval over utterances."""
+    return {n: interval(np.reshape([*c.values()], (1, -1, 2))) for n, c in columns.items()}

@@ -5,17 +5,18 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import jiwer
 from torch import Tensor, distributed
 
 from corpus.files import write_text
 from scoring.metrics import QUALITY, RATES, scores_of
 from scoring.pool import MetricPool
 from scoring.scoreboard import Scoreboard
-from scoring.words import word_errors
 
 logger = logging.getLogger(__name__)
 FACTS = ("speaker", "noise", "snr")  # of a manifest's entry, that go into the record
-Texts = Sequence[str] | Sequence[list[str]] | None
+Text = str | list[str]  # tokens, or a string with spaces between them
+Texts = Sequence[Text] | None
 
 
 class Scores:
@@ -87,3 +88,20 @@ def gather(records: list[dict]) -> list[dict]:
     parts = [None] * distributed.get_world_size()
     distributed.all_gather_object(parts, records)
     return [record for part in parts for record in part]
+
+
+def word_errors(utt_id: str, reference: Text, hypothesis: Text, metrics=("wer", "cer")) -> dict:
+    """The record of one utterance: its texts, and errors and reference length of each metric.
+
+    Texts are compared as they come: normalize them before. ``metrics``: of wer, cer, per.
+    """
+    texts = [t if isinstance(t, str) else " ".join(t) for t in (reference, hypothesis)]
+    reference, hypothesis = (" ".join(text.split()) for text in texts)  # without empty tokens
+    record = {"id": utt_id, "reference": reference, "hypothesis": hypothesis}
+    for name in metrics:
+        count = jiwer.process_characters if name == "cer" else jiwer.process_words
+        found = count(reference, hypothesis)
+        missed = found.substitutions + found.deletions
+        errors, length = RATES[name]
+        record |= {errors: missed + found.insertions, length: found.hits + missed}
+    return record

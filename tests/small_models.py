@@ -74,7 +74,7 @@ def recognizer(folder, mel_bands=None, source=None, **settings):
         modules["attention_decoder"] = AttentionDecoder(outputs, 7, 5, 8, 8, 4, 4)
     hparams["modules"] = modules
     if source:
-        recognizer_from(source).install(hparams)
+        recognizer_from(source)(hparams)
     modules = {name: lived_in(module) for name, module in modules.items()}
     export_model(modules, hparams, tokens, folder / "model")
     return modules, tokens

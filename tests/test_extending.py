@@ -108,7 +108,7 @@ def test_pairs_are_mixed_of_ten_clean_files(tmp_path, monkeypatch, capsys):
         write_sound(tmp_path / f"noises/{kind}/1.wav")
     assert data_prep.main(commands()[2][2:]) == 0
     assert "--valid_speakers=" in capsys.readouterr().out
-    assert len(list(tmp_path.glob("pairs/noisy_*/*.wav"))) == 10
+    assert len(list(tmp_path.glob("mixed/noisy_*/*.wav"))) == 10
 
 
 def write_sound(path):

@@ -26,6 +26,9 @@ class Session:
     def __init__(self, file, options, providers):
         assert file.name == "sig_bak_ovr.onnx" and options.intra_op_num_threads >= 1
 
+    def get_inputs(self):
+        return [SimpleNamespace(name="input_1")]
+
     def run(self, _, inputs):
         (window,) = inputs["input_1"]
         assert len(window) == 144160 and window.dtype == np.float32

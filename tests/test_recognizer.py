@@ -101,7 +101,7 @@ def stage(**changes):
 def test_it_decodes_as_speechbrains_own_searcher(tmp_path):
     model, lm = write_folder(tmp_path / "asr")
     hparams = stage()
-    tokens = recognizer_from(tmp_path / "asr").install(hparams)
+    tokens = recognizer_from(tmp_path / "asr")(hparams)
     encoder = hparams["modules"]["encoder"].eval()
     features = hparams["normalize"](
         hparams["compute_features"](torch.randn(2, 8000)), torch.ones(2)
@@ -141,7 +141,7 @@ def test_it_decodes_as_speechbrains_own_searcher(tmp_path):
 def test_statistics_stay_as_they_are(tmp_path):
     write_folder(tmp_path / "asr")
     hparams = stage()
-    recognizer_from(tmp_path / "asr").install(hparams)
+    recognizer_from(tmp_path / "asr")(hparams)
     before = hparams["normalize"].glob_mean.clone()
     hparams["normalize"](torch.randn(2, 9, 40), torch.ones(2))
     assert torch.equal(hparams["normalize"].glob_mean, before) and before.abs().sum() > 0
@@ -150,11 +150,11 @@ def test_statistics_stay_as_they_are(tmp_path):
 def test_the_folder_says_specials_and_frames(tmp_path):
     write_folder(tmp_path / "asr", "bos_index: 1\neos_index: 2\nblank_index: 0\nhop_length: 20\n")
     hparams = stage()
-    tokens = recognizer_from(tmp_path / "asr").install(hparams)
+    tokens = recognizer_from(tmp_path / "asr")(hparams)
     assert (tokens.blank, tokens.begin, tokens.end) == (0, 1, 2)
     assert hparams["compute_features"](torch.randn(1, 16000)).shape[1] == 51
     (tmp_path / "asr/lm.ckpt").unlink()
-    recognizer_from(tmp_path / "asr").install(hparams)
+    recognizer_from(tmp_path / "asr")(hparams)
     assert hparams["decoding"].lm is None
 
 
@@ -164,17 +164,17 @@ def test_a_run_of_stage_3_is_found_with_its_tokens(tmp_path):
     given, found = stage()["modules"], stage(targets="characters", output_folder=tmp_path / "new")
     hand_over(given, tmp_path / "asr")
     recognizer = recognizer_from(tmp_path / "asr")
-    assert recognizer.install(found) is None  # the tokens are built from the run's folder
+    assert recognizer(found) is None  # the tokens are built from the run's folder
     tokens = build_tokens("characters", tmp_path / "new/tokens", None, PIECES)
     for name, module in given.items():
         loaded = found["modules"][name].state_dict()
         assert all(torch.equal(loaded[key], value) for key, value in module.state_dict().items())
     assert tokens.decode(theirs.encode(TEXT[0])) == TEXT[0]
     with pytest.raises(RecipeError, match="(?s)pieces.model does not exist.*--targets"):
-        recognizer.install(stage(targets="pieces", output_folder=tmp_path / "other"))
+        recognizer(stage(targets="pieces", output_folder=tmp_path / "other"))
     (tmp_path / "asr/ctc_output.ckpt").unlink()
     with pytest.raises(RecipeError, match="ctc_output.ckpt does not exist"):
-        recognizer.install(found)
+        recognizer(found)
 
 
 def manifest():
@@ -196,14 +196,14 @@ def manifest():
 def test_a_folder_of_another_shape_is_told(tmp_path, changes, words):
     write_folder(tmp_path / "asr")
     with pytest.raises(RecipeError, match=words):
-        recognizer_from(tmp_path / "asr").install(stage(**changes))
+        recognizer_from(tmp_path / "asr")(stage(**changes))
 
 
 def test_an_encoder_alone_keeps_what_fits(tmp_path):
     given, found = stage(), stage()
     given["modules"]["encoder"] = AcousticEncoder(**{**ENCODER, "input_size": 257}, time_pooling=4)
     hand_over(given["modules"], tmp_path)
-    assert recognizer_from(str(tmp_path / "encoder.ckpt")).install(found) is None
+    assert recognizer_from(str(tmp_path / "encoder.ckpt"))(found) is None
     states = [hparams["modules"]["encoder"].state_dict() for hparams in (given, found)]
     same = {key: torch.equal(states[0][key], value) for key, value in states[1].items()
             if states[0][key].shape == value.shape}  # fmt: skip
@@ -224,20 +224,20 @@ def test_a_missing_file_is_named(tmp_path):
     write_folder(tmp_path / "asr")
     (tmp_path / "asr/tokenizer.ckpt").unlink()
     with pytest.raises(RecipeError, match="tokenizer.ckpt"):
-        recognizer_from(tmp_path / "asr").install(stage())
+        recognizer_from(tmp_path / "asr")(stage())
 
 
 def test_a_language_model_of_another_kind_is_told(tmp_path):
     write_folder(tmp_path / "asr")
     torch.save({"emb.weight": torch.ones(2)}, tmp_path / "asr/lm.ckpt")
     with pytest.raises(RecipeError, match="lm.ckpt is not an RNNLM"):
-        recognizer_from(tmp_path / "asr").install(stage())
+        recognizer_from(tmp_path / "asr")(stage())
 
 
 def test_one_token_for_blank_and_end_excludes_a_ctc_scorer(tmp_path):
     write_folder(tmp_path / "asr")
     hparams = stage(decoding=Decoding("attention_beam", {"size": 2, "ctc_weight": 0.4}))
-    tokens = recognizer_from(tmp_path / "asr").install(hparams)
+    tokens = recognizer_from(tmp_path / "asr")(hparams)
     parts = {name: hparams["modules"][name] for name in ("ctc_output", "attention_decoder")}
     with pytest.raises(RecipeError, match="beam: ctc_weight"):
         hparams["decoding"].build(tokens, PIECES, **parts)

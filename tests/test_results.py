@@ -75,13 +75,9 @@ def set_up(tmp_path):
     for name in PACKAGES:
         (tmp_path / name).mkdir()
     (tmp_path / "data_prep.py").touch()
-    for name in (
-        "corpus/__init__.py",
-        "corpus/files.py",
-        "scoring/__init__.py",
-        "scoring/metrics.py",
-    ):
-        shutil.copy(ROOT / name, tmp_path / name)
+    needed = ("corpus/files", "scoring/bootstrap", "scoring/metrics", "scoring/scoreboard")
+    for name in ("corpus/__init__", "scoring/__init__", *needed):
+        shutil.copy(ROOT / f"{name}.py", tmp_path / f"{name}.py")
     (tmp_path / "train.py").write_text(FAKE)
     (tmp_path / "plan.yaml").write_text(PLAN)
     return tmp_path

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.statistics import difference, estimate, significant
+from experiments.table import estimate, significant
+from scoring.bootstrap import difference
 
 
 def column(values):

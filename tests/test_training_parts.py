@@ -15,6 +15,7 @@ from speechbrain import Stage
 from speechbrain.utils import checkpoints as speechbrain_checkpoints
 from torch.amp import GradScaler
 
+from corpus.files import alone_in
 from errors import RecipeError
 from models.wide_resnet import WideResnet
 from train import MimicBrain
@@ -25,7 +26,6 @@ from training.muon import Muon, grouped
 from training.objectives import Objective, total_loss
 from training.run_state import RunState, seed_generators
 from training.schedules import Schedule
-from training.setup import alone_in
 from training.step_guard import StepGuard
 from training.stopping import Stopped, Stopper
 
@@ -231,7 +231,7 @@ def test_what_is_recognized_in_training_and_after_it():
 
 def test_ctc_gets_the_blank_of_the_tokens_and_each_copy_its_targets():
     needs = SimpleNamespace(ctc=False, seq=False, hypotheses=False)
-    same, copies = (lambda x, *_: x), build_augmentation(["drop_chunk"])
+    same, copies = (lambda x, *_, **__: x), build_augmentation(["drop_chunk"])
     settings = dict(augmentation=copies, compute_features=same, normalize=same)
     brain = brain_at(**settings)
     brain.needs, brain.tokens = {Stage.TRAIN: needs}, SimpleNamespace(blank=7)
@@ -391,7 +391,7 @@ def test_a_signal_is_put_off_and_a_second_one_is_not():
 
 
 def test_one_run_in_a_folder_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.setup.PATIENCE", 0.1)
+    monkeypatch.setattr("corpus.files.PATIENCE", 0.1)
     refused = pytest.raises(RecipeError, match="another run is at work")
     with alone_in(tmp_path), refused, alone_in(tmp_path):
         pass

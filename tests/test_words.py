@@ -1,6 +1,6 @@
 """Errors of words, characters and phones by hand."""
 
-from scoring.words import word_errors
+from scoring.scores import word_errors
 
 
 def counted(reference, hypothesis):

@@ -42,7 +42,11 @@ def check_stage(hparams: dict[str, Any]) -> None:
         hparams[part] = {n: x for n, x in hparams[part].items() if n in needs.modules()}
     for name, source in hparams["loads"].items():
         source.check(name)
-    check_taps(hparams)
+    if "perceptual_model" in hparams["modules"]:  # it has the layers that the mimic loss compares
+        taps, model = hparams["mimic_taps"], hparams["modules"]["perceptual_model"]
+        accepted = model.tap_names() if hasattr(model, "tap_names") else taps
+        for name in taps or [None]:
+            one_of("mimic_taps", name, accepted)
     check_epochs(hparams)
 
 
@@ -73,15 +77,6 @@ def check_losses(hparams: dict[str, Any], losses: dict[str, Objective]) -> None:
                 "mimic_ratio: a balanced mimic loss reaches the enhancer alone, so perceptual_model"
                 " would not train. Freeze it, or give --mimic_ratio=null and a --mimic_weight."
             )
-
-
-def check_taps(hparams: dict[str, Any]) -> None:
-    """The perceptual model has the layers that the mimic loss compares."""
-    if "perceptual_model" in hparams["modules"]:
-        taps, model = hparams["mimic_taps"], hparams["modules"]["perceptual_model"]
-        accepted = model.tap_names() if hasattr(model, "tap_names") else taps
-        for name in taps or [None]:
-            one_of("mimic_taps", name, accepted)
 
 
 def check_epochs(hparams: dict[str, Any]) -> None:

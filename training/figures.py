@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from speechbrain.utils.distributed import if_main_process
@@ -17,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from corpus.files import read_text, whole
 from corpus.layout import SAMPLE_RATE
+from models.features import stft
 from scoring.metrics import METRICS
 from scoring.scoreboard import GROUPS, Scoreboard
 from training.report import epoch_of
@@ -108,11 +108,9 @@ def spectrograms(shown: dict[str, dict], epoch: int) -> Figure:
     return drawn
 
 
-def decibels(wav: Tensor, size: int = 512, hop: int = 128) -> np.ndarray:
+def decibels(wav: Tensor) -> np.ndarray:
     """[samples] -> level [freq, time] in dB."""
-    options = {"window": torch.hann_window(size), "return_complex": True, "pad_mode": "constant"}
-    spectrum = torch.stft(wav.nan_to_num(), size, hop, **options)
-    return 20 * spectrum.abs().clamp(min=1e-7).log10().numpy()
+    return 20 * stft(wav.nan_to_num(), hop=128).mT.abs().clamp(min=1e-7).log10().numpy()
 
 
 def summary(folder: Path) -> Figure | None:

@@ -68,8 +68,10 @@ def find(name: str, path: str | Path) -> Path:
 
 def is_hub_name(path: str | Path) -> bool:
     """Whether a path reads owner/name or owner/name/file.ckpt, and no folder is called owner."""
-    name = re.fullmatch(r"([\w-][\w.-]*)/([\w-]+|[\w.-]+/[\w.-]+\.ckpt)", str(path))
-    return bool(name) and name[1] != "results" and not Path(name[1]).exists()
+    found = re.fullmatch(
+        r"([\w-][\w.-]*)/([\w-][\w.-]*(?<!\.ckpt)|[\w.-]+/[\w.-]+\.ckpt)", f"{path}"
+    )
+    return bool(found) and found[1] != "results" and not Path(found[1]).exists()
 
 
 def fetched(key: str, source: str, file: str) -> Path:

@@ -7,6 +7,8 @@ RNN language model) and ``hyperparams.yaml``, of which only plain values are rea
 """
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import ruamel.yaml
@@ -38,20 +40,21 @@ FRAMES = {"n_fft": 400, "win_length": 25, "hop_length": 10, "n_mels": 40}  # Spe
 SPECIALS = {"blank_index": 0, "bos_index": 0, "eos_index": 0}
 
 
-def recognizer_from(path: str | None) -> "Recognizer | None":
-    """What a path or a repository on the hub (owner/name) holds; RecipeError for anything else.
+def recognizer_from(path: str | None) -> Callable[[dict], PieceTokens | None] | None:
+    """A function that puts what a path or a hub name (owner/name) holds into a stage's hparams.
 
-    On the hub SpeechBrain's recognizers are those of the owner ``speechbrain``.
+    On the hub SpeechBrain's recognizers are those of the owner ``speechbrain``. It returns the
+    tokens, if not those of the run's folder. RecipeError for anything else.
     """
     if path is None:
         return None
     place, alone, on_hub = Path(path), str(path).endswith(".ckpt"), is_hub_name(path)
     if alone and (on_hub or place.is_file()) or (place / "encoder.ckpt").is_file():
-        return OwnRecognizer(path)
+        return partial(install_own, path)
     if (place / "asr.ckpt").is_file() or on_hub and place.parts[0] == "speechbrain":
-        return SpeechBrainRecognizer(path)
+        return partial(install_speechbrain, path)
     if on_hub or (place / "config.json").is_file():
-        return TransformersRecognizer(path)
+        return partial(install_encoder, path)
     raise RecipeError(
         f"{KEY}: {path} is neither the folder of a stage 3 run (with encoder.ckpt) or of a "
         "recognizer of SpeechBrain's (with asr.ckpt) or a model of transformers (with config.json),"
@@ -60,43 +63,32 @@ def recognizer_from(path: str | None) -> "Recognizer | None":
     )
 
 
-class OwnRecognizer:
-    """What a run of this recipe has left: a folder with tokens, or the file of an encoder alone."""
+def install_own(path: str, hparams: dict) -> None:
+    """Load the networks of a run that the stage uses, and copy its tokens to the run's folder.
 
-    def __init__(self, path: str):
-        self.path, self.alone = path, str(path).endswith(".ckpt")
-
-    def install(self, hparams: dict) -> None:
-        """Load the networks that the stage uses, and copy the tokens to the run's folder.
-
-        Of an encoder alone, parameters of another shape are left out.
-        """
-        if not self.alone:
-            kind = hparams["targets"]
-            theirs = tokens_file(kind, Path(self.path) / "tokens")
-            if not theirs.is_file():
-                raise RecipeError(f"{KEY}: {theirs} does not exist. Give --targets as in that run.")
-            with whole(tokens_file(kind, Path(hparams["output_folder"]) / "tokens")) as aside:
-                shutil.copyfile(theirs, aside)
-        encoder = build_from("encoder", self.path, torch.nn.Identity)
-        if isinstance(encoder, PretrainedEncoder):
-            put_encoder(hparams, encoder)
-        source = Source(self.path, "python train.py hparams/robust_asr.yaml", partly=self.alone)
-        for name in ("encoder",) if self.alone else PARTS:
-            if name in hparams["modules"]:
-                source.check(name)
-                source.load(name, hparams["modules"][name])
+    Of the file of an encoder alone, parameters of another shape are left out.
+    """
+    alone = str(path).endswith(".ckpt")
+    if not alone:
+        kind = hparams["targets"]
+        theirs = tokens_file(kind, Path(path) / "tokens")
+        if not theirs.is_file():
+            raise RecipeError(f"{KEY}: {theirs} does not exist. Give --targets as in that run.")
+        with whole(tokens_file(kind, Path(hparams["output_folder"]) / "tokens")) as aside:
+            shutil.copyfile(theirs, aside)
+    encoder = build_from("encoder", path, torch.nn.Identity)
+    if isinstance(encoder, PretrainedEncoder):
+        put_encoder(hparams, encoder)
+    source = Source(path, "python train.py hparams/robust_asr.yaml", partly=alone)
+    for name in ("encoder",) if alone else PARTS:
+        if name in hparams["modules"]:
+            source.check(name)
+            source.load(name, hparams["modules"][name])
 
 
-class TransformersRecognizer:
-    """The encoder of a model of transformers: a folder, or a name on the hub (owner/name)."""
-
-    def __init__(self, source: str):
-        self.source = str(source)
-
-    def install(self, hparams: dict) -> None:
-        """Replace the encoder, the features and what reads the encoder."""
-        put_encoder(hparams, pretrained_encoder(self.source, KEY))
+def install_encoder(source: str, hparams: dict) -> None:
+    """Take the encoder of a model of transformers: a folder, or a name on the hub."""
+    put_encoder(hparams, pretrained_encoder(str(source), KEY))
 
 
 def put_encoder(hparams: dict, encoder: PretrainedEncoder) -> None:
@@ -113,62 +105,50 @@ def put_encoder(hparams: dict, encoder: PretrainedEncoder) -> None:
         modules["attention_decoder"] = AttentionDecoder(**sizes)
 
 
-class SpeechBrainRecognizer:
-    """A recognizer in SpeechBrain's form: a folder, or a repository on the hub (owner/name)."""
+def install_speechbrain(source: str, hparams: dict) -> PieceTokens:
+    """Load the networks that the stage uses from a recognizer in SpeechBrain's form.
 
-    def __init__(self, source: str):
-        self.source = str(source)
+    Features, their normalization and the language model in ``hparams`` are replaced.
+    """
+    file, said = partial(fetched, KEY, str(source)), FRAMES | SPECIALS
 
-    def install(self, hparams: dict) -> PieceTokens:
-        """Load the networks that the stage uses; returns the tokens.
+    def has(name):  # a repository is taken to
+        return not Path(source).is_dir() or (Path(source) / name).is_file()
 
-        Features, their normalization and the language model in ``hparams`` are replaced.
-        """
-        said = FRAMES | SPECIALS
-        if self.has("hyperparams.yaml"):  # nothing in it is executed
-            theirs = ruamel.yaml.YAML().load(read_text(self.file("hyperparams.yaml")))
-            said |= {k: theirs[k] for k in said if isinstance(theirs.get(k), (int, float))}
-        pieces = sentencepiece.SentencePieceProcessor(model_file=str(self.file("tokenizer.ckpt")))
-        if pieces.vocab_size() != hparams["output_neurons"]:
-            has = f"the pretrained recognizer has {pieces.vocab_size()}"
-            raise RecipeError(f"{has}. Give --output_neurons={pieces.vocab_size()}.")
-        states = {name: {} for name in PARTS}
-        for key, value in read_state(KEY, self.file("asr.ckpt")).items():
-            if key[:2] in PLACES:
-                name, prefix = PLACES[key[:2]]
-                states[name][prefix + key[2:]] = value
-        for name in set(PARTS) & set(hparams["modules"]):
-            put(name, hparams["modules"][name], states[name], f"{self.source}/asr.ckpt")
-        normalize = InputNormalization(norm_type="global")
-        normalize._load(self.file("normalizer.ckpt"))
-        hparams["normalize"] = normalize.eval()  # as much a part of the network as its weights
-        hparams["compute_features"] = Features("fbank", **{key: said[key] for key in FRAMES})
-        hparams["decoding"].lm = self.language_model() if self.has("lm.ckpt") else None
-        return PieceTokens(pieces, [said[key] for key in SPECIALS])
-
-    def has(self, name: str) -> bool:
-        """Whether the folder has a file; a repository is taken to."""
-        return not Path(self.source).is_dir() or (Path(self.source) / name).is_file()
-
-    def file(self, name: str) -> Path:
-        """A file of the folder or repository."""
-        return fetched(KEY, self.source, name)
-
-    def language_model(self) -> RNNLM:
-        """SpeechBrain's RNNLM, its sizes taken from the parameters, in evaluation mode."""
-        state = read_state(KEY, self.file("lm.ckpt"))
-        try:
-            outputs, width = state["embedding.Embedding.weight"].shape
-            layers = [v for key, v in state.items() if key.startswith("rnn.rnn.weight_hh_l")]
-            blocks = [v for k, v in state.items() if k.startswith("dnn.linear") and v.dim() == 2]
-            sizes = dict(rnn_layers=len(layers), rnn_neurons=layers[0].shape[1])
-            sizes |= dict(dnn_blocks=len(blocks), dnn_neurons=blocks[0].shape[0])
-            model = RNNLM(outputs, width, dropout=0.0, return_hidden=True, **sizes)
-            model.load_state_dict(state)
-        except (KeyError, IndexError, RuntimeError) as error:
-            told = f"{KEY}: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}"
-            raise RecipeError(told) from error
-        return model.eval().requires_grad_(False)
+    if has("hyperparams.yaml"):  # nothing in it is executed
+        theirs = ruamel.yaml.YAML().load(read_text(file("hyperparams.yaml")))
+        said |= {k: theirs[k] for k in said if isinstance(theirs.get(k), (int, float))}
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(file("tokenizer.ckpt")))
+    if pieces.vocab_size() != hparams["output_neurons"]:
+        told = f"the pretrained recognizer has {pieces.vocab_size()}"
+        raise RecipeError(f"{told}. Give --output_neurons={pieces.vocab_size()}.")
+    states = {name: {} for name in PARTS}
+    for key, value in read_state(KEY, file("asr.ckpt")).items():
+        if key[:2] in PLACES:
+            name, prefix = PLACES[key[:2]]
+            states[name][prefix + key[2:]] = value
+    for name in set(PARTS) & set(hparams["modules"]):
+        put(name, hparams["modules"][name], states[name], f"{source}/asr.ckpt")
+    normalize = InputNormalization(norm_type="global")
+    normalize._load(file("normalizer.ckpt"))
+    hparams["normalize"] = normalize.eval()  # as much a part of the network as its weights
+    hparams["compute_features"] = Features("fbank", **{key: said[key] for key in FRAMES})
+    hparams["decoding"].lm = language_model(file("lm.ckpt")) if has("lm.ckpt") else None
+    return PieceTokens(pieces, [said[key] for key in SPECIALS])
 
 
-Recognizer = OwnRecognizer | TransformersRecognizer | SpeechBrainRecognizer
+def language_model(path: Path) -> RNNLM:
+    """SpeechBrain's RNNLM, its sizes taken from the parameters, in evaluation mode."""
+    state = read_state(KEY, path)
+    try:
+        outputs, width = state["embedding.Embedding.weight"].shape
+        layers = [v for key, v in state.items() if key.startswith("rnn.rnn.weight_hh_l")]
+        blocks = [v for k, v in state.items() if k.startswith("dnn.linear") and v.dim() == 2]
+        sizes = dict(rnn_layers=len(layers), rnn_neurons=layers[0].shape[1])
+        sizes |= dict(dnn_blocks=len(blocks), dnn_neurons=blocks[0].shape[0])
+        model = RNNLM(outputs, width, dropout=0.0, return_hidden=True, **sizes)
+        model.load_state_dict(state)
+    except (KeyError, IndexError, RuntimeError) as error:
+        told = f"{KEY}: lm.ckpt is not an RNNLM of SpeechBrain's: {str(error)[:300]}"
+        raise RecipeError(told) from error
+    return model.eval().requires_grad_(False)

@@ -12,7 +12,7 @@ from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-from corpus.files import read_text, typed_path
+from corpus.files import parse_yaml, read_text, typed_path
 from corpus.manifests import names
 from errors import RecipeError
 from training.knobs import IGNORED, KNOBS, PATHS, RENAMED, checked
@@ -62,16 +62,12 @@ def read_settings(arguments: list[str]) -> Settings:
     preset = typed.pop("preset", None) or ("published_2021" if has_data else "mini")
     overrides = {**preset_overrides(preset, stage_file), **typed, **by_machine}
     for key, value in {**document, **overrides}.items():
-        if key in KNOBS and not is_tagged(value) and (made := checked(key, value)) != value:
+        built = getattr(getattr(value, "tag", None), "value", None)  # by the YAML file
+        if key in KNOBS and not built and (made := checked(key, value)) != value:
             overrides[key] = made  # a list of the one value
     if {**document, **overrides}.get("precision") == "auto":
         overrides["precision"] = fastest_precision(run_opts.device)
     return Settings(stage_file, run_opts, preset, overrides, typed)
-
-
-def is_tagged(value: Any) -> bool:
-    """Whether a value of a document is a reference or an object to be built."""
-    return bool(getattr(getattr(value, "tag", None), "value", None))
 
 
 def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +92,7 @@ def typed_overrides(arguments: list[str], known: dict[str, Any]) -> dict[str, An
         elif key == "valid_speakers":  # may be numbers, such as 007
             value = names(text)
         else:
-            value = parse_yaml(text, f"--{key}")
+            value = parse_yaml(text, f"--{key}={text[:200]}")
         found[key] = checked(key, value)
     return found
 
@@ -125,16 +121,6 @@ def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
             f"preset {preset} finds its values. Name it, say, my_enhance_mimic.yaml."
         )
     return {**common, **sections[found[0]]}
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """Plain YAML (no Python objects) -> its value; RecipeError names the place."""
-    try:
-        return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: dates out of range
-        problem = getattr(error, "problem", None) or error
-        what = f"{text[:200]!r} is not YAML of plain values"
-        raise RecipeError(f"{where}: {what}: {problem}.") from error
 
 
 def document_of(stage_file: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import speechbrain as sb
 import torch
-from filelock import FileLock, Timeout
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
+from corpus.files import alone_in
 from corpus.manifests import prepare
 from corpus.mini import synthesize_mini_corpus
 from errors import RecipeError
@@ -28,16 +28,9 @@ from training.tokens import Tokens, build_tokens
 logger = logging.getLogger(__name__)
 
 MINI_CORPUS = "mini_corpus"  # made on first use, where no data folder is given
-PATIENCE = 10  # s; the data workers of a killed run hold its lock until they notice
-OPTIONAL = {  # keys that a stage may leave out
-    "remix": None,
-    "noisy_share": 0.0,
-    "clean_epochs": 0,
-    "augmentation": None,
-    "perceptual_reads": None,
-    "decoding": None,
-    "enhanced_folder": None,
-}
+# Keys that a stage may leave out
+OPTIONAL = dict(remix=None, noisy_share=0.0, clean_epochs=0, augmentation=None)
+OPTIONAL |= dict(perceptual_reads=None, decoding=None, enhanced_folder=None)
 HELP = """python train.py hparams/<stage>.yaml [--key=value ...]
 
 Stages: pretrain_perceptual, enhance_mimic, robust_asr. The keys of a stage stand in its YAML file,
@@ -67,33 +60,12 @@ def opened(arguments: list[str]) -> Iterator[tuple[dict[str, Any], RunOptions, d
             "overrides": settings.overrides,
             "save_env_desc": hparams["number_of_epochs"] > 0,  # takes a second or two
         }
-        told = {k: v for k, v in settings.overrides.items() if k not in settings.typed}
-        hparams["preset"] = f"{settings.preset} ({as_words(told)})"
+        told = [f"{k}={v}" for k, v in settings.overrides.items() if k not in settings.typed]
+        hparams["preset"] = f"{settings.preset} ({', '.join(told)})"
         hparams["checkpointer"] = hparams["checkpointer"]()
         report.quieten()
         yield hparams, run_opts, record
     ranks.finish()
-
-
-@contextmanager
-def alone_in(folder: str | Path) -> Iterator[None]:
-    """Hold the folder's lock; RecipeError when another run has it. It ends with the process."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        lock = FileLock(Path(folder) / "run.lock")
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        told = (
-            f"output_folder: another run is at work in {folder}. Wait for it, or stop it; or give"
-        )
-        raise RecipeError(f"{told} this one its own --output_folder or --seed.") from None
-    except OSError as problem:
-        told = f"{folder} cannot be made or written: {problem.strerror}. Give another."
-        raise RecipeError(f"output_folder: {told}") from problem
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def prepare_data(hparams: dict[str, Any]) -> None:
@@ -111,9 +83,8 @@ def prepare_data(hparams: dict[str, Any]) -> None:
 
 def load_parameters(hparams: dict[str, Any]) -> Tokens | None:
     """Put the parameters of earlier stages into the modules; returns the recognizer's tokens."""
-    tokens = None
-    if hparams.get("recognizer"):
-        tokens = hparams["recognizer"].install(hparams)
+    recognizer = hparams.get("recognizer")
+    tokens = recognizer(hparams) if recognizer else None
     if tokens is None and reads_text(hparams):
         folder = Path(hparams["output_folder"]) / "tokens"
         outputs = hparams["output_neurons"]
@@ -131,11 +102,6 @@ def compile_in_place(brain: sb.Brain) -> None:
         one_of("--compile_module_keys", name, brain.modules)
         dynamic = brain.compile_using_dynamic_shape_tracing
         brain.modules[name].compile(mode=brain.compile_mode, dynamic=dynamic)
-
-
-def as_words(settings: dict[str, Any]) -> str:
-    """Settings as they would be typed."""
-    return ", ".join(f"{key}={value}" for key, value in settings.items())
 
 
 def exit_code(run: Callable[[list[str], Stopper], None], arguments: list[str]) -> int:
