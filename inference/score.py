@@ -192,7 +192,9 @@ def table(boards: dict[str, Scoreboard], against: str | None = None) -> str:
         cells, ends = {}, intervals(columns)
         for name, mean in means(columns).items():
             low, high = ends[name]
-            cells[name] = f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+            cells[name] = f"{mean:{form}}"
+            if low == low:  # one file has no interval: NaN
+                cells[name] += f" [{low:{form}}, {high:{form}}]"
         rows.append([title, str(count), *(cells.get(key, "-") for key in shown)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

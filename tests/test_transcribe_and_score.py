@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -140,6 +141,13 @@ def test_a_table_of_systems(model, folders, capsys):
     rows = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
     assert len(rows) == 4 and rows[0]["reference"] == "A SAD BAD BEAD"
     assert scored(folders, *systems, "--output", folders / "scores.jsonl") == 2
+
+
+def test_one_file_has_a_score_and_no_interval(folders, capsys):
+    for kind in ("clean", "noisy"):
+        (folders / kind / "u2.wav").unlink()
+    assert scored(folders, folders / "noisy") == 0
+    assert re.search(r"noisy +1 +[\d.]+$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_differences_are_paired(folders, capsys, letters):
