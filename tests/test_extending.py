@@ -14,6 +14,7 @@ from tiny import ROOT, run
 import data_prep
 from inference import enhance
 from inference.command import carry_out
+from inference.loading import PRETRAINED
 
 TEXT = (ROOT / "docs/extending.md").read_text()
 CODE = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
@@ -84,16 +85,13 @@ def test_an_enhancer_is_fine_tuned_on_ten_files(place):
             for source, file in zip(found, files, strict=False):
                 shutil.copy(source, place / f"pairs/{kind}_{folder}/{file}")
     (place / "noisy").symlink_to("pairs/noisy_testset_wav")
+    (place / "pretrained").symlink_to(PRETRAINED)
     training, enhancing = commands()[:2]
     options = [option for option in training[3:] if "epochs" not in option]
     assert run("enhance_mimic", *options, "--enhance_channels=[3, 3]", "--export=True") == 0
-    before, after = (
-        json.loads((place / "results" / folder / "enhance_model.json").read_text())
-        for folder in ("enhance_mimic/1", "tuned")
-    )
-    assert after == before
-    log = (place / "results/tuned/log.txt").read_text()
-    assert "enhance_model: loaded from results/enhance_mimic/1" in log
+    after = json.loads((place / "results/tuned/enhance_model.json").read_text())
+    assert after == json.loads((PRETRAINED / "enhancer.json").read_text())
+    assert "enhance_model: loaded from pretrained" in (place / "results/tuned/log.txt").read_text()
     assert carry_out(enhance.parser(), enhance.run, enhancing[2:]) == 0
     assert {path.name for path in (place / "tuned").glob("*.wav")} == set(FILES["testset_wav"])
 
