@@ -62,8 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--noise", **FOLDER, nargs="+", help="folders with a sub-folder for each kind")
     for name, (kind, text) in MIX_OPTIONS.items():
         several = {"nargs": "+", "type": kind, "metavar": "NAME" if kind is str else "DB"}
-        several["default"] = getattr(MixSettings, name)
-        add(f"--{name}", **several, help=f"{text} (default: %(default)s)")
+        several["default"] = default = getattr(MixSettings, name)
+        text += f" (default: {' '.join(map(str, default)) or 'none'})"
+        add(f"--{name}", **several, help=text)
     add("--seed", type=int, default=MixSettings.seed, help="of all draws (default: %(default)s)")
 
     add = command(_manifests)

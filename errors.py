@@ -1,7 +1,9 @@
 """The one error that a user is meant to read."""
 
+from collections.abc import Collection
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 
 class RecipeError(Exception):
@@ -10,6 +12,12 @@ class RecipeError(Exception):
     The message is one or a few plain lines: the wrong value, the accepted ones and the remedy.
     Entry points print it without a traceback and leave with exit code 2.
     """
+
+
+def one_of(key: str, value: Any, accepted: Collection) -> None:
+    """RecipeError unless the value of a setting is among the accepted ones."""
+    if value not in accepted:
+        raise RecipeError(f"{key}: {value!r} is not one of {', '.join(map(str, accepted))}.")
 
 
 def listed(problems: list[str], shown: int = 8) -> str:

@@ -32,7 +32,6 @@ from training.run_state import RunState, seed_generators
 from training.step_guard import StepGuard
 
 logger = logging.getLogger(__name__)
-DECODED = ("ctc_output", "attention_decoder")  # networks that a search calls
 
 
 class MimicBrain(sb.Brain):
@@ -165,15 +164,12 @@ class MimicBrain(sb.Brain):
             bos, decoder = repeated(batch.tokens_bos.data), self.network("attention_decoder")
             p["seq_log_probs"] = decoder(p["encoded"].float(), lens, bos)
         if needs.hypotheses:
-            self.search = self.search or self.build_search()
+            if self.search is None:
+                networks = {name: ranks.inner(module) for name, module in self.modules.items()}
+                self.search = h.decoding.build(self.tokens, h.output_neurons, **networks)
             found = self.search(p[h.decoding.needs], lens)
             p["hypotheses"] = [self.tokens.decode(indices) for indices in found]
         return p
-
-    def build_search(self):
-        """The decoding of the YAML file, on the networks that it calls."""
-        networks = {n: ranks.inner(self.modules[n]) for n in DECODED if n in self.modules}
-        return self.hparams.decoding.build(self.tokens, self.hparams.output_neurons, **networks)
 
     def network(self, name):
         """A module to call: its DDP wrapper if it trains in this step, else the bare module."""
@@ -277,7 +273,7 @@ class MimicBrain(sb.Brain):
         run_on_main(report.write_stage, args=[self, stage, epoch, stats])
         if stage == sb.Stage.VALID:
             self.figures.report_epoch(epoch, self.lr, self.state.train_stats, stats)
-            h.lr_annealing.see(stats["loss"])
+            h.lr_annealing(stats["loss"])
             self.checkpointer.save_epoch(epoch, stats, h.select_by, h.checkpoint_avg)
             if self.stopper.asked_on_any_rank():
                 self.stopper.leave_if_asked()
@@ -317,7 +313,7 @@ def run(arguments, stopper):
         brain.load_chosen()
         run_on_main(hand_over, args=[brain.modules, hparams["output_folder"]])
         brain.evaluate(test)
-        brain.scores.close()
+        brain.scores.pool.close()
         run_on_main(report.write_cost, args=[brain])
         run_on_main(brain.figures.finish)
         if hparams["export"]:

@@ -17,7 +17,7 @@ from corpus.files import in_threads, read_text, write_text
 from corpus.layout import AT_16K, SAMPLE_RATE, TEST, TRAIN, Utterance, find_utterances
 from corpus.pronunciations import OWN_LEXICON, Lexicon, unknown_words_message
 from corpus.spelling import as_words, words_of
-from errors import RecipeError, listed
+from errors import RecipeError, listed, one_of
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,7 @@ def prepare(
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
     valid_speakers, skip = names(valid_speakers), on_bad_utterance == "skip"
-    if on_bad_utterance not in ("error", "skip"):
-        raise RecipeError(f"on_bad_utterance: {on_bad_utterance!r} is not one of error, skip.")
+    one_of("on_bad_utterance", on_bad_utterance, ("error", "skip"))
     if not max_seconds > 0:
         raise RecipeError(f"max_seconds is {max_seconds}; accepted: numbers above 0.")
     if not data_folder.is_dir():

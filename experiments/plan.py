@@ -4,13 +4,12 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from corpus.files import parse_yaml, read_text
-from errors import RecipeError
+from errors import RecipeError, one_of
 
 PLANS = Path(__file__).parent / "plans"
 SECTIONS = ("extends", "seeds", "common", "data", "runs", "each_row", "rows", "differences")
@@ -46,6 +45,11 @@ class Run:
     needs: tuple
 
     @property
+    def with_needs(self) -> list["Run"]:
+        """All that it needs, then itself."""
+        return [*(run for needed in self.needs for run in needed.with_needs), self]
+
+    @property
     def title(self) -> str:
         """For messages."""
         return f"{self.name} seed {self.seed}"
@@ -68,18 +72,23 @@ class Run:
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
-def read_plan(name: str) -> Plan:
-    """A plan of this recipe by name, or any by its file. RecipeError says what does not fit."""
+def read_plan(name: str, above: tuple = ()) -> Plan:
+    """A plan of this recipe by name, or any by its file. RecipeError says what does not fit.
+
+    ``above``: the files of the plans that extend it.
+    """
     paths = [path for path in (PLANS / f"{name}.yaml", Path(name)) if path.is_file()]
     if not paths:
         accepted = ", ".join(sorted(file.stem for file in PLANS.glob("*.yaml")))
         raise RecipeError(f"--plan: there is no {name!r}. Accepted: {accepted}, or a YAML file.")
-    path = paths[0]
+    path = paths[0].resolve()
+    if path in above:
+        raise RecipeError(f"{path}: the plans extend each other. Leave one `extends` out.")
     sections = parse_yaml(read_text(path), path)
     check_keys(path, sections, SECTIONS, ("seeds", "each_row", "rows"))
     base = Plan("", path.stem, [], {}, {}, {}, {}, [])  # where it extends no other
     if "extends" in sections:
-        base = read_plan(str(path.parent / sections["extends"]))
+        base = read_plan(str(path.parent / sections["extends"]), (*above, path))
     common, each_row = base.common | sections.get("common", {}), sections["each_row"]
     runs, rows = {}, {}
     for name, run in [*each_row.items(), *sections.get("runs", {}).items()]:
@@ -118,20 +127,14 @@ def check_names(path, plan: Plan):
     """Every run, corpus and row that is named exists."""
     for name, row in plan.rows.items():
         if row["enhancer"]:
-            check_known(f"{path}: row {name}", row["enhancer"], plan.runs)
+            one_of(f"{path}: row {name}: enhancer", row["enhancer"], plan.runs)
     for name, run in plan.runs.items():
         for needed in references(run["set"]):
-            check_known(f"{path}: run {name}", needed, [*plan.runs, *plan.data, "shared"])
+            one_of(f"{path}: run {name}", needed, [*plan.runs, *plan.data, "shared"])
     for difference in plan.differences:
         check_keys(f"{path}: difference", difference, DIFFERENCE_KEYS, DIFFERENCE_KEYS)
         for key in ("of", "minus"):
-            check_known(f"{path}: difference {difference['title']}", difference[key], plan.rows)
-
-
-def check_known(where, name, names):
-    """RecipeError for a name that the plan does not have."""
-    if name not in names:
-        raise RecipeError(f"{where}: there is no {name!r}. Known: {', '.join(names)}.")
+            one_of(f"{path}: difference {difference['title']}", difference[key], plan.rows)
 
 
 def references(settings: dict) -> list[str]:
@@ -172,14 +175,7 @@ class Runs:
     def in_order(self, rows: list[str], seeds: list[int]) -> list[Run]:
         """All runs of these rows, seed by seed, what is needed first."""
         for name in rows:
-            check_known("--rows", name, self.plan.rows)
+            one_of("--rows", name, self.plan.rows)
         names = [name for row in rows for name in self.plan.rows[row]["runs"].values()]
         pairs = [(name, seed) for seed in seeds for name in names]
-        return list(dict.fromkeys(run for pair in pairs for run in with_needs(self.get(*pair))))
-
-
-def with_needs(run: Run) -> Iterator[Run]:
-    """All that a run needs, then the run."""
-    for needed in run.needs:
-        yield from with_needs(needed)
-    yield run
+        return list(dict.fromkeys(run for pair in pairs for run in self.get(*pair).with_needs))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def in_pieces(
     count = max(1, int(np.ceil(len(signal) / (longest * RATE))))
     edges = [len(signal) * index // count for index in range(count + 1)]
     rising, tail = np.linspace(0, 1, 2 * FADE, dtype=np.float32), None
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         first = max(0, begin - CONTEXT)
         enhanced = enhance(signal[first : end + CONTEXT])
         piece = enhanced[..., max(0, begin - FADE) - first : end + FADE - first]

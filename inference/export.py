@@ -38,10 +38,9 @@ def export_model(
 ) -> Path | None:
     """Write the model folder; returns its path, or None where no module can be used alone.
 
-    ``modules`` are the trained ones by name (DDP wrappers allowed), ``hparams`` the stage's
-    settings, ``tokens`` the recognizer's targets. A folder that exists is replaced as a whole.
+    ``modules`` are the trained ones by name, ``hparams`` the stage's settings, ``tokens`` the
+    recognizer's targets. A folder that exists is replaced as a whole.
     """
-    modules = {name: getattr(module, "module", module) for name, module in modules.items()}
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
     odd = {n for n, module in exported.items() if not isinstance(module, KINDS[n])}
     odd |= {n for n, module in exported.items() if not hasattr(module, "sizes")} - {"ctc_output"}

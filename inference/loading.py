@@ -16,7 +16,6 @@ import torch
 from corpus.layout import SAMPLE_RATE as RATE
 from corpus.spelling import as_words, words_of
 from errors import RecipeError
-from inference.sound import load
 from models.pretrained import package
 from training.handover import is_hub_name
 
@@ -89,8 +88,8 @@ def is_foreign(given: str) -> bool:
     return (Path(given) / "config.json").is_file() or is_hub_name(given)
 
 
-def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
-    """A recognizer of the package transformers, as a function: sound file -> words in capitals.
+def load_foreign(given: str, device: str = "cpu") -> Callable[[np.ndarray], str]:
+    """A recognizer of the package transformers, as a function: [samples] -> words in capitals.
 
     Nobody here trained it: its errors tell what enhancement is worth to others.
     """
@@ -104,8 +103,8 @@ def load_foreign(given: str, device: str = "cpu") -> Callable[[Path], str]:
             "recognizer of transformers: its folder, or its name such as openai/whisper-small."
         ) from error
 
-    def recognize(path):
-        signal, options = long_enough(load(path)), {}
+    def recognize(signal):
+        signal, options = long_enough(signal), {}
         if pipeline.model.can_generate():
             most = 8 + TOKENS_A_SECOND * len(signal) // RATE
             options = {"generate_kwargs": {"max_new_tokens": most}}

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from errors import RecipeError, listed
 from inference.command import add_common, check_output, count, find, repeated
 from inference.loading import RATE, is_foreign, load_foreign, load_recognizer
 from inference.sound import load
-from inference.transcribe import transcribe_file
+from inference.transcribe import cuts, transcribe_file
 from scoring import no_reference
 from scoring.bootstrap import difference
 from scoring.metrics import METRICS, QUALITY
@@ -25,6 +26,7 @@ from scoring.scoreboard import Scoreboard, intervals, means
 from scoring.scores import word_errors
 
 AT_ONCE = 64  # files whose signals wait in memory
+LONGEST = 30.0  # s that Whisper reads at once
 DETAILS = """Files are matched by name without suffix. Both sides are brought to 16 kHz and one
 channel; lengths must agree to 0.1 s, and the longer one is cut. With each mean stands its 95 %
 interval over utterances. PESQ is wide-band (P.862.2). Without --clean and --model the scores are
@@ -145,7 +147,14 @@ def scorers(options: argparse.Namespace, names: Iterable[str]) -> list[Callable]
     if options.model:
         texts = texts_from(options.transcripts, names)
         if is_foreign(options.model):
-            recognize = load_foreign(options.model, options.device)
+            words_in = load_foreign(options.model, options.device)
+
+            def recognize(file):
+                signal = load(file)
+                edges = cuts(signal, LONGEST)
+                pieces = [signal[begin:end] for begin, end in pairwise(edges)]
+                return " ".join(filter(None, map(words_in, pieces)))
+
         else:
             model = load_recognizer(typed_path(options.model), options.device)
 

@@ -5,6 +5,8 @@ import csv
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +66,12 @@ def transcribe_piece(
         return torch.lerp(enhanced[0], noisy[0], noisy_share), *enhanced[1:]
 
     encoded = []
-    hooks = [model.mods.encoder.register_forward_hook(lambda *call: encoded.append(call[-1]))]
-    if noisy_share:
-        hooks.append(model.mods.enhance_model.register_forward_hook(mix))
-    words, tokens = model.transcribe_batch(torch.from_numpy(samples).unsqueeze(0), torch.ones(1))
-    for hook in hooks:
-        hook.remove()
+    with ExitStack() as hooks:  # a hook's handle removes it at the end
+        keep = model.mods.encoder.register_forward_hook(lambda *call: encoded.append(call[-1]))
+        hooks.enter_context(keep)
+        if noisy_share:
+            hooks.enter_context(model.mods.enhance_model.register_forward_hook(mix))
+        words, tokens = model.transcribe_batch(torch.from_numpy(samples)[None], torch.ones(1))
     log_probs = encoded[0]  # [1, time, outputs], or what the decoder reads
     if "decoder" in model.mods:  # once more on its own text: a beam's scores hold other things
         search = model.mods.decoder
@@ -92,7 +94,7 @@ def transcribe_file(
     edges, rows = cuts(signal, longest), []
     for noisy_share in shares:
         texts, entropies = [], []
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             text, more = transcribe_piece(model, long_enough(signal[begin:end]), noisy_share)
             texts, entropies = texts + [text] * bool(text), entropies + more
         confidence = round(float(np.exp(-np.mean(entropies))), 4)

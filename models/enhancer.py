@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from errors import RecipeError
+from errors import one_of
 from models.features import HOP, istft, log_magnitude, stft
 
 MASK_DOMAINS = ("spectrum", "features")
@@ -27,9 +27,7 @@ class Enhancer(nn.Module):
 
     def __init__(self, mask_domain: str = "spectrum", mask_weight: float = 1.0):
         super().__init__()
-        if mask_domain not in MASK_DOMAINS:
-            accepted = ", ".join(MASK_DOMAINS)
-            raise RecipeError(f"mask_domain: {mask_domain!r} is not one of {accepted}.")
+        one_of("mask_domain", mask_domain, MASK_DOMAINS)
         self.mask_domain, self.mask_weight = mask_domain, mask_weight
 
     def mask(self, noisy_features: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from errors import RecipeError
+from errors import one_of
 from models.cnn_transformer import CNNTransformer
 from models.crdnn_enhancer import CRDNNEnhancer
 from models.enhancer import Enhancer
@@ -25,8 +25,7 @@ def build_enhancer(
 ) -> Enhancer:
     """An enhancer of a kind. ``channels`` of its convolutions and ``dense`` units: None leaves the
     published sizes. ``options``: dropout, mask_domain, mask_weight."""
-    if kind not in KINDS:
-        raise RecipeError(f"enhancer: {kind!r} is not one of {', '.join(KINDS)}.")
+    one_of("enhancer", kind, KINDS)
     enhancer, of_channels, of_dense = KINDS[kind]
     sizes = {of_channels: channels, of_dense: dense}
     return enhancer(**{k: v for k, v in sizes.items() if v is not None}, **options)

@@ -8,7 +8,7 @@ from speechbrain.processing.features import InputNormalization, spectral_magnitu
 from torch import Tensor, nn
 
 from corpus.layout import SAMPLE_RATE
-from errors import RecipeError
+from errors import one_of
 
 N_FFT = 512  # points of the Fourier transform
 WIN_LENGTH = 32  # ms: as many samples
@@ -36,13 +36,6 @@ def log_magnitude(spectrum: Tensor) -> Tensor:
     return torch.log1p(spectral_magnitude(torch.view_as_real(spectrum), power=0.5))
 
 
-def feature_size(kind: str, n_mels: int = 40) -> int:
-    """Features per frame: the ``input_size`` of the network that reads them."""
-    if kind not in KINDS:
-        raise RecipeError(f"features: {kind!r} is not one of {', '.join(KINDS)}.")
-    return {"log_spectrum": BINS, "fbank": n_mels, "wav": 1}[kind]
-
-
 class Features(nn.Module):
     """Waveform [batch, samples] -> features [batch, time, freq].
 
@@ -61,7 +54,7 @@ class Features(nn.Module):
         win_length: float = WIN_LENGTH,
     ):
         super().__init__()
-        feature_size(kind, n_mels)  # checks them
+        one_of("features", kind, KINDS)
         self.kind, self.hop, self.fbank = kind, round(SAMPLE_RATE * hop_length / 1000), None
         if kind == "fbank":
             frames = dict(n_fft=n_fft, win_length=win_length, hop_length=hop_length)
@@ -79,13 +72,7 @@ class Features(nn.Module):
 
 def normalization(kind: str) -> Callable[[Tensor, Tensor], Tensor]:
     """Features [batch, time, freq] and lengths -> features: over each utterance, or ``none``."""
-    if kind not in NORMALIZATIONS:
-        raise RecipeError(f"normalization: {kind!r} is not one of {', '.join(NORMALIZATIONS)}.")
+    one_of("normalization", kind, NORMALIZATIONS)
     if kind == "none":
-        return unchanged
+        return lambda features, lens: features
     return InputNormalization(norm_type="sentence", std_norm=kind == "mean_variance")
-
-
-def unchanged(features: Tensor, lens: Tensor) -> Tensor:
-    """Features as they are."""
-    return features

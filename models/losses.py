@@ -1,20 +1,18 @@
-"""Losses: pure functions, zero at identity where they compare two signals."""
+"""Distances of signals: pure functions, zero at identity."""
 
 from collections.abc import Callable
 
 import torch
-from speechbrain.nnet import losses
 from torch import Tensor
 
-from errors import RecipeError
+from errors import one_of
 
 DISTANCES = {"mse": torch.square, "l1": torch.abs}
 
 
 def distance_of(kind: str) -> Callable[[Tensor], Tensor]:
     """The element-wise distance of a name, a function of the difference."""
-    if kind not in DISTANCES:
-        raise RecipeError(f"loss: {kind!r} is not one of {', '.join(DISTANCES)}.")
+    one_of("loss", kind, DISTANCES)
     return DISTANCES[kind]
 
 
@@ -40,17 +38,3 @@ def spectral_distance(
 ) -> Tensor:
     """Distance (``mse`` or ``l1``) of two features [batch, time, freq]. Scalar."""
     return masked_mean(distance_of(kind)(enhanced_features - clean_features), lens)
-
-
-def ctc_loss(
-    log_probs: Tensor, tokens: Tensor, lens: Tensor, token_lens: Tensor, blank_index: int
-) -> Tensor:
-    """CTC of log posteriors [batch, time, n] and tokens [batch, length]. Scalar."""
-    return losses.ctc_loss(log_probs, tokens, lens, token_lens, blank_index)
-
-
-def attention_nll(
-    log_probs: Tensor, tokens_eos: Tensor, token_eos_lens: Tensor, label_smoothing: float = 0.1
-) -> Tensor:
-    """Label-smoothed negative log likelihood of log posteriors [batch, length, n]. Scalar."""
-    return losses.nll_loss(log_probs, tokens_eos, token_eos_lens, label_smoothing)

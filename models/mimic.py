@@ -6,7 +6,7 @@ Bagchi et al. 2018, "Spectral feature mapping with mimic loss for robust speech 
 import torch
 from torch import Tensor
 
-from errors import RecipeError
+from errors import one_of
 from models.losses import distance_of, frame_mask, masked_mean
 
 FORMS = ("raw", "standardised", "unit_norm")
@@ -47,8 +47,7 @@ def mimic_distance(
     - ``unit_norm``: the channels of each frame (and band) scaled to length 1, so that quiet places
       count as much as loud ones.
     """
-    if form not in FORMS:
-        raise RecipeError(f"mimic_form: {form!r} is not one of {', '.join(FORMS)}.")
+    one_of("mimic_form", form, FORMS)
     total, distance = 0.0, distance_of(kind)
     for tap, clean in perceptual_clean.items():
         # Small differences of large numbers: in 32 bit, without operations that autocast shortens.

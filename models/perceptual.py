@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from errors import RecipeError
+from errors import one_of
 from models.acoustic import AcousticEncoder, mel_bank
 from models.features import BINS
 from models.pretrained import fetch
@@ -26,8 +26,7 @@ def build_perceptual(
     - ``random``, ``transformers_random``: the same with random parameters, controls.
     - ``filter_bank``: fixed mel bands, a control.
     """
-    if kind not in KINDS:
-        raise RecipeError(f"perceptual: {kind!r} is not one of {', '.join(KINDS)}.")
+    one_of("perceptual", kind, KINDS)
     if kind == "filter_bank":
         return FilterBank()
     if reads(kind) == "wav":

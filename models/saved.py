@@ -34,8 +34,8 @@ def arguments(constructor_locals: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_sizes(module: nn.Module, ckpt_path: str | Path) -> None:
-    """Write a module's class and ``sizes``, nothing for a module without; opens DDP wrappers."""
-    module, path = getattr(module, "module", module), Path(ckpt_path).with_suffix(".json")
+    """Write a module's class and ``sizes``; nothing for a module without."""
+    path = Path(ckpt_path).with_suffix(".json")
     if hasattr(module, "sizes"):
         name = f"{type(module).__module__}.{type(module).__qualname__}"
         write_text(path, json.dumps({"class": name, "sizes": module.sizes}, indent=1) + "\n")

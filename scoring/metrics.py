@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from errors import RecipeError
+from errors import RecipeError, one_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,5 @@ def scores_of(names: Iterable[str]) -> list[str]:
 
 def higher_is_better(name: str) -> bool:
     """The direction of a single score, or of ``loss``, by which a checkpoint may be selected."""
-    if name != "loss" and name not in METRICS:
-        known = ", ".join(["loss", *METRICS])
-        raise RecipeError(f"{name} is no single score to select by. Give one of: {known}.")
+    one_of("select_by", name, ("loss", *METRICS))
     return name != "loss" and METRICS[name].higher_is_better

@@ -15,8 +15,7 @@ from scoring.scoreboard import Scoreboard
 
 logger = logging.getLogger(__name__)
 FACTS = ("speaker", "noise", "snr")  # of a manifest's entry, that go into the record
-Text = str | list[str]  # tokens, or a string with spaces between them
-Texts = Sequence[Text] | None
+Texts = Sequence[str] | None
 
 
 class Scores:
@@ -76,10 +75,6 @@ class Scores:
         heads = "".join(f"{key}: {value:.4f}\n" for key, value in (losses or {}).items())
         write_text(Path(folder) / f"{name}_stats.txt", heads + self.board.table())
 
-    def close(self) -> None:
-        """End the scoring processes."""
-        self.pool.close()
-
 
 def gather(records: list[dict]) -> list[dict]:
     """The records of all ranks, in their order; those given where there is one process."""
@@ -90,13 +85,12 @@ def gather(records: list[dict]) -> list[dict]:
     return [record for part in parts for record in part]
 
 
-def word_errors(utt_id: str, reference: Text, hypothesis: Text, metrics=("wer", "cer")) -> dict:
+def word_errors(utt_id: str, reference: str, hypothesis: str, metrics=("wer", "cer")) -> dict:
     """The record of one utterance: its texts, and errors and reference length of each metric.
 
     Texts are compared as they come: normalize them before. ``metrics``: of wer, cer, per.
     """
-    texts = [t if isinstance(t, str) else " ".join(t) for t in (reference, hypothesis)]
-    reference, hypothesis = (" ".join(text.split()) for text in texts)  # without empty tokens
+    reference, hypothesis = (" ".join(text.split()) for text in (reference, hypothesis))
     record = {"id": utt_id, "reference": reference, "hypothesis": hypothesis}
     for name in metrics:
         count = jiwer.process_characters if name == "cer" else jiwer.process_words

@@ -6,7 +6,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from errors import RecipeError
 from models.acoustic import AcousticEncoder
-from models.losses import attention_nll, ctc_loss, masked_mean, spectral_distance
+from models.losses import masked_mean, spectral_distance
 from models.mimic import FORMS, balanced, mimic_distance, unit
 
 TAPS = ("CNN.block_0", "CNN.block_1", "encoder")
@@ -125,19 +125,3 @@ def test_padding_does_not_count():
         mimic_distance({"CNN": x}, {"CNN": x}, lens, form="unitnorm")
     with pytest.raises(RecipeError, match="mse, l1"):
         spectral_distance(x, noise, lens, kind="huber")
-
-
-@pytest.mark.parametrize("blank", [0, 3])
-def test_ctc_takes_the_blank_that_is_given(blank):
-    log_probs = torch.randn(2, 9, 4).log_softmax(dim=-1)
-    tokens, lens = torch.tensor([[1, 2], [2, 1]]), torch.ones(2)
-    expected = torch.nn.functional.ctc_loss(
-        log_probs.transpose(0, 1), tokens, torch.tensor([9, 9]), torch.tensor([2, 2]), blank
-    )
-    torch.testing.assert_close(ctc_loss(log_probs, tokens, lens, lens, blank), expected)
-
-
-def test_the_attention_loss_is_smoothed():
-    log_probs, tokens = torch.tensor([[[0.7, 0.2, 0.1]]]).log(), torch.tensor([[0]])
-    plain, smooth = (attention_nll(log_probs, tokens, torch.ones(1), s) for s in (0.0, 0.1))
-    assert plain.item() == pytest.approx(-log_probs[0, 0, 0].item()) and smooth > plain

@@ -136,9 +136,9 @@ def test_the_key_of_a_run_changes_with_what_it_needs(tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (("enhancer: mse", "enhancer: mes"), "there is no 'mes'"),
-        (('"{start}"', '"{stat}"'), "there is no 'stat'"),
-        (("of: mse", "of: mimic"), "there is no 'mimic'"),
+        (("enhancer: mse", "enhancer: mes"), "'mes' is not one of"),
+        (('"{start}"', '"{stat}"'), "'stat' is not one of"),
+        (("of: mse", "of: mimic"), "'mimic' is not one of"),
         (("title: noisy, ", ""), "title is missing"),
         (("adapted: {lr", "adapt: {lr"), "adapt is not known"),
         (("stage: enhance_mimic, ", ""), "stage is missing"),
@@ -150,6 +150,13 @@ def test_the_key_of_a_run_changes_with_what_it_needs(tmp_path):
 def test_mistakes_in_a_plan_are_told(tmp_path, change, words):
     with pytest.raises(RecipeError, match=words.replace("[", r"\[")):
         small(tmp_path, change)
+
+
+def test_plans_that_extend_each_other_are_told(tmp_path):
+    (tmp_path / "a.yaml").write_text(f"extends: b.yaml\n{SMALL}")
+    (tmp_path / "b.yaml").write_text(f"extends: a.yaml\n{SMALL}")
+    with pytest.raises(RecipeError, match="a.yaml: the plans extend each other"):
+        read_plan(str(tmp_path / "a.yaml"))
 
 
 def test_runs_that_need_each_other_are_told(tmp_path):

@@ -40,7 +40,7 @@ def never():
 @pytest.mark.parametrize("build", MODULES)
 def test_it_is_built_again_from_file_or_folder(build, tmp_path):
     module = build()
-    write_sizes(torch.nn.DataParallel(module), tmp_path / "it.ckpt")
+    write_sizes(module, tmp_path / "it.ckpt")
     for path, name in ((tmp_path / "it.ckpt", "any"), (str(tmp_path), "it")):
         again = build_from(name, path, never)
         assert type(again) is type(module) and again.sizes == module.sizes

@@ -137,10 +137,10 @@ def test_stats_hold_means_by_noise_and_by_snr(scores, tmp_path):
 
 def test_words_are_compared_with_words_and_phones_with_phones(scores):
     scores.begin(["wer", "cer"])
-    scores.add_words(["a", "b"], ["ONE", "ONE TWO THREE FOUR"], None, [["TWO"], "ONE TWO THREE"])
+    scores.add_words(["a", "b"], ["ONE", "ONE TWO THREE FOUR"], None, ["TWO", "ONE TWO THREE"])
     assert scores.collect()["wer"] == 40.0 and scores.board.records[0]["hypothesis"] == "TWO"
     scores.begin(["per"])
-    scores.add_words(["a"], None, ["K AE T"], [["K", "AH", "T"]])
+    scores.add_words(["a"], None, ["K AE T"], ["K AH T"])
     assert scores.collect() == {"per": pytest.approx(100 / 3)}
 
 

@@ -8,7 +8,6 @@ from speechbrain.utils.run_opts import RunOptions
 from tiny import ROOT, run_main
 
 from errors import RecipeError
-from training.checks import check_stage
 from training.knobs import KNOBS, checked
 from training.settings import build, document_of, preset_overrides, read_settings
 
@@ -215,13 +214,3 @@ def test_habits_without_effect_are_told_and_ignored(caplog):
 
 def test_help_is_no_error(capsys):
     assert run_main(["--help"]) == 0 and "hparams/<stage>.yaml" in capsys.readouterr().out
-
-
-def test_a_released_module_that_no_loss_reaches_is_told(tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
-    options = ["--unfrozen_models=[enhance_model]", "--pretrained_enhance_path=null"]
-    overrides = settings(*options, stage="robust_asr").overrides
-    for epoch, told in ((1, True), (7, False)):  # 6 clean epochs
-        caplog.clear()
-        check_stage(build(file("robust_asr"), {**overrides, "unfreeze_epoch": epoch}))
-        assert ("enhance_model is released in epoch 1, but no loss" in caplog.text) == told

@@ -86,7 +86,7 @@ def test_newbob_drops_on_a_plateau_also_after_a_resumption(tmp_path):
     rates = []
     for epoch, loss in enumerate([1.0, 0.9, 0.8999, 0.5], start=1):
         rates.append(schedule.of_epoch(epoch))
-        schedule.see(loss)
+        schedule(loss)
         schedule.save(tmp_path / "lr")
         schedule = Schedule("newbob", 1.0, 10, factor=0.8)
         schedule.load(tmp_path / "lr", end_of_epoch=True)

@@ -15,6 +15,7 @@ from transformers_models import letters_model, speech_model
 from inference import score, transcribe
 from inference.command import carry_out
 from inference.loading import is_foreign, load_foreign, load_recognizer
+from inference.sound import load
 from scoring.scoreboard import Scoreboard
 
 
@@ -267,7 +268,7 @@ def test_a_recognizer_of_transformers_is_used(folders, letters, capsys):
     (folders / "texts/void.txt").write_text("")
     assert scored(folders, folders / "noisy", *words, "--output", folders / "scores.jsonl") == 0
     (row, _, _) = [json.loads(line) for line in (folders / "scores.jsonl").read_text().splitlines()]
-    assert row["hypothesis"] == load_foreign(letters)(folders / "noisy/u1.wav")
+    assert row["hypothesis"] == load_foreign(letters)(load(folders / "noisy/u1.wav"))
     assert row["reference"] == "A SAD BAD BEAD" and row["word_errors"] > 0
     words[-1] = speech_model(folders / "no_letters")
     assert scored(folders, folders / "noisy", *words) == 2
@@ -284,7 +285,27 @@ def test_what_a_foreign_recognizer_writes_is_compared_in_the_manifests_spelling(
             return {"text": " It's a sad, bad bead."}
 
     monkeypatch.setattr("transformers.pipeline", lambda *_, **__: Whisper())
-    assert load_foreign("openai/whisper-tiny")(folders / "noisy/u1.wav") == "IT'S A SAD BAD BEAD"
+    assert load_foreign("openai/whisper-tiny")(np.zeros(9)) == "IT'S A SAD BAD BEAD"
+
+
+def test_long_recordings_reach_a_foreign_recognizer_in_pieces(folders, monkeypatch):
+    lengths = []
+    words_in = lambda signal: lengths.append(len(signal)) or "BEAD"  # noqa: E731
+    monkeypatch.setattr(score, "load_foreign", lambda *_: words_in)
+    given = ["noisy", "--transcripts", folders / "texts", "--model", "openai/whisper-tiny"]
+    options = score.parser().parse_args([*map(str, given), "--clean", "clean"])
+    soundfile.write(folders / "noisy/u1.wav", np.zeros(70 * 16000), 16000)
+    (recognize,) = score.scorers(options, ["u1"])
+    assert {*recognize("u1", folders / "noisy/u1.wav")["hypothesis"].split()} == {"BEAD"}
+    assert max(lengths) <= 30 * 16000 and sum(lengths) == 70 * 16000
+
+
+def test_a_failed_piece_leaves_no_hook_in_the_networks(model, monkeypatch):
+    network = load_recognizer(model)
+    monkeypatch.setattr(network, "transcribe_batch", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        transcribe.transcribe_piece(network, np.zeros(16000, np.float32), 0.3)
+    assert not any(module._forward_hooks for module in network.mods.values())
 
 
 def test_names_on_the_hub_are_told_from_folders(folders):

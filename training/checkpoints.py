@@ -15,7 +15,6 @@ from speechbrain.utils.distributed import ddp_barrier, main_process_only, run_on
 
 from errors import RecipeError
 from scoring.metrics import higher_is_better
-from training.ranks import inner
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class WholeCheckpointer(Checkpointer):
         for name, module in modules.items():
             holding = [checkpoint for checkpoint in chosen if name in checkpoint.paramfiles]
             if holding and list(module.parameters()):
-                inner(module).load_state_dict(average(holding, name))
+                module.load_state_dict(average(holding, name))
         return [checkpoint.meta["epoch"] for checkpoint in chosen]
 
 

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from errors import RecipeError
+from errors import RecipeError, one_of
 from models.pesq_loss import package
 from models.saved import file_of
 from scoring.metrics import scores_of
@@ -24,29 +24,26 @@ def check_stage(hparams: dict[str, Any]) -> None:
             one_of(key, name, hparams["modules"])
     strays = set(hparams["unfrozen_models"] or []) - set(hparams["frozen_models"] or [])
     if strays:
-        raise RecipeError(
-            f"unfrozen_models: {', '.join(sorted(strays))} is not frozen, so it cannot be released."
-            " Add it to frozen_models, or leave it out of both: then it trains from epoch 1."
-        )
+        told = f"unfrozen_models: {', '.join(sorted(strays))} is not frozen, so it trains anyway."
+        raise RecipeError(f"{told} Add it to frozen_models, or leave it out of both.")
     losses = {name: loss for name, loss in hparams["losses"].items() if loss.listed}
     check_losses(hparams, losses)
     needs = needs_of(hparams, metrics)
     for name, called in (("ctc", needs.ctc_output), ("seq", needs.attention_decoder)):
         if needs.hypotheses and called and name not in losses:
             raise RecipeError(
-                f"decoding_by: {hparams['decoding'].kind} calls a network that no loss trains, as "
-                f"{name}_weight is null. Give {name}_weight a number (0 where parameters are loaded"
-                " and shall stay), or choose another decoding_by or --beam={ctc_weight: 0}."
+                f"decoding_by: {hparams['decoding'].kind} calls a network that no loss trains. Give"
+                f" {name}_weight a number (0 where its parameters are loaded and shall stay), or "
+                "choose another decoding_by, or --beam={ctc_weight: 0}."
             )
     for part in ("modules", "loads"):
         hparams[part] = {n: x for n, x in hparams[part].items() if n in needs.modules()}
     for name, source in hparams["loads"].items():
         source.check(name)
-    if "perceptual_model" in hparams["modules"]:  # it has the layers that the mimic loss compares
-        taps, model = hparams["mimic_taps"], hparams["modules"]["perceptual_model"]
-        accepted = model.tap_names() if hasattr(model, "tap_names") else taps
-        for name in taps or [None]:
-            one_of("mimic_taps", name, accepted)
+    model = hparams["modules"].get("perceptual_model")
+    if hasattr(model, "tap_names"):  # it has the layers that the mimic loss compares
+        for name in hparams["mimic_taps"] or [None]:
+            one_of("mimic_taps", name, model.tap_names())
     check_epochs(hparams)
 
 
@@ -56,9 +53,8 @@ def check_losses(hparams: dict[str, Any], losses: dict[str, Objective]) -> None:
         package()
     if not any(loss.weight for loss in losses.values()) and hparams["number_of_epochs"]:
         raise RecipeError(
-            f"losses: none has a weight above 0 (reported only: {', '.join(losses) or 'none'}), so "
-            f"nothing would train. Give one of {', '.join(hparams['losses'])} a weight, or "
-            "--number_of_epochs=0."
+            f"losses: none has a weight above 0, so nothing would train. Give one of "
+            f"{', '.join(hparams['losses'])} a weight, or --number_of_epochs=0."
         )
     always = set(hparams["frozen_models"] or []) - set(hparams["unfrozen_models"] or [])
     for name, loss in losses.items():
@@ -68,9 +64,8 @@ def check_losses(hparams: dict[str, Any], losses: dict[str, Objective]) -> None:
             continue
         if loss.balance_against not in losses:
             raise RecipeError(
-                f"{name}: its gradient is balanced against {loss.balance_against}, which is not "
-                f"listed. Give {loss.balance_against} a weight (0 will do), or "
-                f"--{name.removesuffix('_loss')}_ratio=null."
+                f"{name}: its gradient is balanced against {loss.balance_against}. Give that a "
+                f"weight (0 will do), or --{name.removesuffix('_loss')}_ratio=null."
             )
         if "perceptual_enhanced" in loss.reads and "perceptual_model" not in always:
             raise RecipeError(
@@ -80,21 +75,16 @@ def check_losses(hparams: dict[str, Any], losses: dict[str, Objective]) -> None:
 
 
 def check_epochs(hparams: dict[str, Any]) -> None:
-    """Something trains in every epoch; a released module that no loss reaches is told."""
-    unfreeze_epoch, released = hparams["unfreeze_epoch"], hparams["unfrozen_models"]
-    freezing = Freezing(hparams["frozen_models"], released, unfreeze_epoch)
+    """Something trains in every epoch."""
+    lists = hparams["frozen_models"], hparams["unfrozen_models"]
+    freezing = Freezing(*lists, hparams["unfreeze_epoch"])
     for epoch in range(1, hparams["number_of_epochs"] + 1):
         reached = reached_by_losses(hparams, epoch)
         if all(freezing.is_frozen(name, epoch) for name in reached):
             raise RecipeError(
-                f"Nothing trains in epoch {epoch}: the losses that count then reach "
-                f"{', '.join(sorted(reached)) or 'no module'}, of which all are frozen. Turn "
-                "ctc_epochs, unfreeze_epoch, frozen_models or a loss's weight."
+                f"Nothing trains in epoch {epoch}: no loss counts then, or what they reach is "
+                "frozen. Turn ctc_epochs, unfreeze_epoch, frozen_models or a loss's weight."
             )
-        unreached = set(released or []) & set(hparams["modules"]) - reached
-        for name in unreached if epoch == unfreeze_epoch else ():
-            told = "%s is released in epoch %d, but no loss reaches it then (clean_epochs: %d)"
-            logger.warning(told, name, epoch, hparams["clean_epochs"])
 
 
 def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
@@ -112,9 +102,3 @@ def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
     if path and file_of("enhance_model", path).with_suffix(".json").is_file():
         for key in sorted(OF_ENHANCER & typed.keys()):
             logger.warning("--%s is ignored: %s has its own kind and sizes", key, path)
-
-
-def one_of(key: str, value: Any, accepted: Any) -> None:
-    """RecipeError unless a value is among the accepted ones."""
-    if value not in accepted:
-        raise RecipeError(f"{key}: {value!r} is not one of {', '.join(map(str, accepted))}.")

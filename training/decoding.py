@@ -52,8 +52,12 @@ class Decoding:
         n_outputs: int,
         ctc_output: torch.nn.Module | None = None,
         attention_decoder: torch.nn.Module | None = None,
+        **others: torch.nn.Module,
     ) -> Callable[[torch.Tensor, torch.Tensor], list[list[int]]]:
-        """A function: ``needs`` [batch, time, dim], relative lengths -> indices before the end."""
+        """A function: ``needs`` [batch, time, dim], relative lengths -> indices before the end.
+
+        It is given a stage's modules by name, and calls the two that it names.
+        """
         if self.kind == "ctc_greedy":
             search = partial(ctc_greedy_decode, blank_id=tokens.blank)
         elif self.kind == "ctc_beam":

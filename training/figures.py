@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -125,21 +125,18 @@ def summary(folder: Path) -> Figure | None:
         groups = board.by(fact)
         if len(groups) > 1:
             panels += [partial(draw_groups, groups, fact, n) for n in first_of(board.summary())]
-    return arrange(str(folder), panels[:6]) if panels else None
-
-
-def arrange(title: str, panels: list[Callable[[Axes], None]]) -> Figure:
-    """A Figure of panels, up to three in a row."""
-    columns = 2 if len(panels) == 4 else min(3, len(panels))
-    rows = -(-len(panels) // columns)
+    if not panels:
+        return None
+    rows = 1 if len(panels) < 4 else 2  # of up to three
+    columns = -(-len(panels[:6]) // rows)
     drawn = Figure(figsize=(4.2 * columns, 3.4 * rows + 0.4), layout="constrained", dpi=100)
-    for index, draw in enumerate(panels):
-        axes = drawn.add_subplot(rows, columns, index + 1)
+    for index, draw in enumerate(panels[:6], start=1):
+        axes = drawn.add_subplot(rows, columns, index)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, alpha=0.3)
         draw(axes)
         axes.title.set_fontsize(10)
-    drawn.suptitle(title, fontsize=11)
+    drawn.suptitle(str(folder), fontsize=11)
     return drawn
 
 

@@ -12,7 +12,6 @@ from speechbrain.utils.fetching import fetch
 from corpus.files import whole
 from errors import RecipeError
 from models.saved import file_of, write_sizes
-from training.ranks import inner
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +47,17 @@ class Source:
 
 def put(name: str, module: torch.nn.Module, state: dict, origin: object) -> None:
     """Put a state dict into a module; RecipeError where it is that of another network."""
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
+    there, here = (
+        {key: tuple(getattr(value, "shape", ())) for key, value in parameters.items()}
+        for parameters in (state, module.state_dict())
+    )
+    if odd := [key for key in there | here if there.get(key) != here.get(key)]:
         raise RecipeError(
-            f"{name}: {origin} holds another network than this one:\n{str(error)[:600]}\n"
-            "Give the sizes that it was trained with, or another path."
-        ) from error
+            f"{name}: {origin} holds another network than this one: {len(odd)} parameters differ, "
+            f"such as {odd[0]}: {there.get(odd[0])} there, {here.get(odd[0])} here. Give the kind "
+            "and sizes that it was trained with (its .json file holds them), or another path."
+        )
+    module.load_state_dict(state)
     logger.info("%s: loaded from %s", name, origin)
 
 
@@ -97,11 +100,11 @@ def read_state(name: str, path: Path) -> dict[str, torch.Tensor]:
 def hand_over(modules: dict[str, torch.nn.Module], folder: str | Path) -> None:
     """Write the parameters and sizes of each module to ``<folder>/<name>.ckpt`` and ``.json``."""
     for name, module in modules.items():
-        state = {key: value.cpu() for key, value in inner(module).state_dict().items()}
+        state = {key: value.cpu() for key, value in module.state_dict().items()}
         if state:
             data = io.BytesIO()  # torch's own writer does not say that a disk is full
             torch.save(state, data)
             path = Path(folder) / f"{name}.ckpt"
             with whole(path) as aside:
                 aside.write_bytes(data.getbuffer())
-            write_sizes(inner(module), path)
+            write_sizes(module, path)

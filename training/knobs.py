@@ -122,10 +122,8 @@ KNOBS |= {"select_by": (lambda v: isinstance(v, str), "a metric of the validatio
 def checked(key: str, value: Any) -> Any:
     """A value that its knob accepts (one name in place of a list becomes a list)."""
     if key not in KNOBS:
-        raise RecipeError(
-            f"--{key} is built by the YAML file and is no value to override. Override the keys "
-            "that it refers to, or edit the file."
-        )
+        told = f"--{key} is built by the YAML file, and no value to override."
+        raise RecipeError(f"{told} Override the keys that it refers to, or edit the file.")
     if value is None and key in NULL:
         return None
     if key in {*LISTS, *NAMES, *SIZES} and not isinstance(value, list):

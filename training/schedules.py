@@ -9,7 +9,7 @@ KINDS = ("constant", "step", "linear", "newbob")
 
 @register_checkpoint_hooks
 class Schedule(NewBobScheduler):
-    """The learning rate of an epoch, by SpeechBrain's schedulers.
+    """The learning rate of an epoch, by SpeechBrain's schedulers. Call it with validation losses.
 
     ``constant``; ``step``: times ``factor`` every 3 epochs; ``newbob``: times ``factor`` after
     each epoch whose validation loss is not 0.25 % below the last one's; ``linear``: down to 5 %.
@@ -28,10 +28,6 @@ class Schedule(NewBobScheduler):
         if self.kind == "linear":
             return self.linear(epoch)[0]
         return self.hyperparam_value if self.kind == "newbob" else self.initial
-
-    def see(self, valid_loss: float) -> None:
-        """Take note of an epoch's validation."""
-        self(valid_loss)
 
     @mark_as_loader
     def load(self, path: str, end_of_epoch: bool) -> None:

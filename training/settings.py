@@ -44,16 +44,12 @@ def read_settings(arguments: list[str]) -> Settings:
     stage_file = arguments[0] if arguments else "nothing"
     if not Path(stage_file).is_file():
         known = ", ".join(str(path) for path in sorted(Path("hparams").glob("*.yaml")))
-        raise RecipeError(
-            f"The first argument is a YAML file, not {stage_file}. Here are: {known}.\n"
-            "Usage: python train.py hparams/<stage>.yaml [--key=value ...]"
-        )
+        raise RecipeError(f"The first argument is a YAML file, not {stage_file}. Here: {known}.")
     auto = "--precision=auto"  # the one value that SpeechBrain's option does not know
     by_machine = {"precision": "auto"} if auto in arguments else {}
-    arguments = [argument for argument in arguments if argument != auto]
-    _, ours = RunOptions._create_parser().parse_known_args(arguments)
-    rest = [argument for argument in arguments if argument not in ours]
-    _, run_opts, _ = RunOptions.from_command_line_args(rest)
+    _, ours = RunOptions._create_parser().parse_known_args([a for a in arguments if a != auto])
+    theirs = [argument for argument in arguments if argument not in (auto, *ours)]
+    _, run_opts, _ = RunOptions.from_command_line_args(theirs)
     check_device(run_opts.device)
     document = document_of(stage_file)
     typed = typed_overrides(ours, document)
@@ -101,10 +97,9 @@ def refuse_unknown(key: str, known: dict[str, Any]) -> None:
     """RecipeError for a key that the stage does not have, with the one that may be meant."""
     if key in RENAMED:
         raise RecipeError(f"--{key} is not a key of this recipe. Give --{RENAMED[key]}.")
-    near = difflib.get_close_matches(key, known, n=3)
-    hint = f" Did you mean {' or '.join('--' + name for name in near)}?" if near else ""
-    comments = "Every key stands in it with a comment."
-    raise RecipeError(f"--{key} is not a key of this YAML file.{hint} {comments}")
+    near = [f"--{name}" for name in difflib.get_close_matches(key, known, n=3)]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "Its comments tell what is."
+    raise RecipeError(f"--{key} is not a key of this YAML file. {hint}")
 
 
 def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
@@ -116,10 +111,8 @@ def preset_overrides(preset: str, stage_file: str) -> dict[str, Any]:
     common = sections.pop("common", {})
     found = [name for name in sections if name in Path(stage_file).stem]
     if len(found) != 1:
-        raise RecipeError(
-            f"{stage_file}: its name must hold one stage ({', '.join(sections)}), by which the "
-            f"preset {preset} finds its values. Name it, say, my_enhance_mimic.yaml."
-        )
+        told = f"{stage_file}: its name must hold one stage ({', '.join(sections)}), by which the"
+        raise RecipeError(f"{told} preset finds its values. Name it, say, my_enhance_mimic.yaml.")
     return {**common, **sections[found[0]]}
 
 

@@ -17,9 +17,9 @@ from speechbrain.utils.run_opts import RunOptions
 from corpus.files import alone_in
 from corpus.manifests import prepare
 from corpus.mini import synthesize_mini_corpus
-from errors import RecipeError
+from errors import RecipeError, one_of
 from training import ranks, report
-from training.checks import check_stage, check_typed, one_of
+from training.checks import check_stage, check_typed
 from training.needs import reads_text
 from training.settings import build, read_settings
 from training.stopping import Stopped, Stopper

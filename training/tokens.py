@@ -30,7 +30,12 @@ def build_tokens(
             if pieces:
                 aside.write_bytes(learned_pieces(texts, output_neurons))
             else:
-                learned_symbols({s for text in texts for s in split(kind, text)}).save(aside)
+                symbols = {symbol for text in texts for symbol in split(kind, text)}
+                encoder = CTCTextEncoder()
+                encoder.insert_blank(index=SymbolTokens.blank)
+                encoder.insert_bos_eos(bos_index=SymbolTokens.begin, eos_index=SymbolTokens.end)
+                encoder.update_from_iterable(sorted(symbols), sequence_input=False)
+                encoder.save(aside)
     tokens = PieceTokens(SentencePieceProcessor(str(file))) if pieces else SymbolTokens(kind, file)
     if len(tokens) > output_neurons or pieces and len(tokens) < output_neurons:
         more = "" if pieces else " or more"
@@ -44,15 +49,6 @@ def build_tokens(
 def tokens_file(kind: str, folder: str | Path) -> Path:
     """Where tokens lie in their folder."""
     return Path(folder) / ("pieces.model" if kind == "pieces" else f"{kind}.txt")
-
-
-def learned_symbols(symbols: set[str]) -> CTCTextEncoder:
-    """The three specials and the sorted symbols."""
-    encoder = CTCTextEncoder()
-    encoder.insert_blank(index=SymbolTokens.blank)
-    encoder.insert_bos_eos(bos_index=SymbolTokens.begin, eos_index=SymbolTokens.end)
-    encoder.update_from_iterable(sorted(symbols), sequence_input=False)
-    return encoder
 
 
 def learned_pieces(texts: list[str], output_neurons: int) -> bytes:
