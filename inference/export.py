@@ -20,6 +20,7 @@ from models.enhancer import Enhancer
 from models.pretrained import PretrainedEncoder
 from models.saved import write_sizes
 from models.wide_resnet import WideResnet
+from training.decoding import BEAM
 from training.tokens import SPACE
 
 logger = logging.getLogger(__name__)
@@ -45,9 +46,7 @@ def export_model(
     odd = {n for n, module in exported.items() if not isinstance(module, KINDS[n])}
     odd |= {n for n, module in exported.items() if not hasattr(module, "sizes")} - {"ctc_output"}
     if odd:
-        logger.warning(
-            "No model folder: how to build %s again is not known", ", ".join(sorted(odd))
-        )
+        logger.warning("No model folder: how to build %s is not known", ", ".join(sorted(odd)))
     if not exported or odd:
         return None
     folder, facts = Path(folder), facts_of(exported, hparams)
@@ -106,10 +105,10 @@ def facts_of(exported: dict[str, torch.nn.Module], hparams: dict) -> dict:
         if no_text or search.startswith("attention") and "attention_decoder" not in exported:
             search = "ctc_greedy"  # all that SpeechBrain can do with these targets
         facts["search"] = search
-        by_attention, beam = search.startswith("attention"), hparams["beam"]
+        by_attention, facts["beam"] = search.startswith("attention"), BEAM | hparams["beam"]
         if search == "attention_beam":
-            by_ctc = beam.get("ctc_weight") if "ctc_output" in exported else None
-            shares = {"ctc": by_ctc, "coverage": beam.get("coverage")}
+            by_ctc = facts["beam"]["ctc_weight"] if "ctc_output" in exported else None
+            shares = {"ctc": by_ctc, "coverage": facts["beam"]["coverage"]}
             facts["scorers"] = {name: share for name, share in shares.items() if share}
         facts["interface"] = "EncoderDecoderASR" if by_attention else "EncoderASR"
         mel_bands = ["mel_bands"] * bool(facts["acoustic"].get("mel_bands"))

@@ -59,20 +59,15 @@ class AcousticEncoder(Sequential):
         rnn = dict(hidden_size=rnn_neurons, num_layers=rnn_layers, dropout=dropout)
         self.append(LSTM, layer_name="RNN", bidirectional=True, re_init=False, **rnn)
         self.append(Sequential, layer_name="DNN")
-        for i in range(2):
-            self.DNN.append(
-                DNN_Block, neurons=dnn_neurons, dropout=dropout, layer_name=f"block_{i}"
-            )
+        for name in ("block_0", "block_1"):
+            self.DNN.append(DNN_Block, neurons=dnn_neurons, dropout=dropout, layer_name=name)
 
     def tap_names(self) -> list[str]:
         """All the names that ``forward`` takes as taps."""
         return [f"CNN.{name}" for name in self.CNN] + ["CNN", "encoder"]
 
     def forward(
-        self,
-        features: Tensor,
-        taps: Sequence[str] | None = None,
-        lengths: Tensor | None = None,
+        self, features: Tensor, taps: Sequence[str] | None = None, lengths: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
         """[batch, time, freq] -> [batch, time', dim]; with taps: a dict name -> output.
 
