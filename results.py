@@ -90,7 +90,7 @@ def write_table(runs: Runs, seeds: list[int], folder: Path, code: str):
     text, path = markdown(table), folder / f"{runs.plan.name}.md"
     write_text(path, text)
     write_text(path.with_suffix(".json"), json.dumps(table, indent=1) + "\n")
-    if scored(table["rows"]):
+    if scored(table["differences"]):
         from experiments.figure import draw
 
         draw(table, path.with_suffix(".png"))

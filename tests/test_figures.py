@@ -96,14 +96,16 @@ def test_spectrograms_share_a_scale_and_have_units():
     waves = {"noisy": tone, "enhanced": tone / 10, "clean": tone}
     drawn = spectrograms({"a": waves, "b": waves}, 3)
     panels = [axes for axes in drawn.axes if axes.images]
-    assert [axes.get_title(loc="left") for axes in panels[::2]] == [f"a, {name}" for name in waves]
-    assert len({axes.images[0].get_clim() for axes in panels}) == 1
+    names = [*waves, "gain"]
+    assert [axes.get_title(loc="left") for axes in panels[::2]] == [f"a, {name}" for name in names]
+    assert len({axes.images[0].get_clim() for axes in panels[:6]}) == 1
     assert panels[0].images[0].get_extent() == [0, 1.0, 0, 8.0]
     assert drawn.get_supylabel() == "frequency (kHz)" and panels[-1].get_xlabel() == "time (s)"
     level = decibels(tone)
     assert np.isfinite(decibels(tone * float("nan"))).all()
     assert abs(np.argmax(level[:, 60]) / 512 * 16 - 2) < 0.05
-    assert level.max() - decibels(tone / 10).max() == pytest.approx(20, abs=0.1)
+    gain = panels[-1].images[0].get_array()
+    assert gain[64, 60] == pytest.approx(-20, abs=0.1) and panels[-1].images[0].get_clim()[1] == 0
 
 
 def test_curves_read_the_last_run_of_an_epoch(tmp_path):

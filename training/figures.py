@@ -24,6 +24,7 @@ from training.report import epoch_of
 logger = logging.getLogger(__name__)
 UTTERANCES = 3  # shown of each validation
 RANGE = 70.0  # dB shown below the loudest point
+GAINS = 30.0  # dB of gain shown below 0
 FIRST = ("pesq", "wer", "per", "estoi")  # metrics shown before others
 # Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
@@ -91,19 +92,26 @@ class Figures:
 
 
 def spectrograms(shown: dict[str, dict], epoch: int) -> Figure:
-    """Utterance -> (name -> wave [samples]) as a column of panels each, with one scale in dB."""
-    drawn = Figure(figsize=(1 + 4 * len(shown), 6), layout="constrained", dpi=100)
-    top = max(float(decibels(wav).max()) for waves in shown.values() for wav in waves.values())
-    axes = drawn.subplots(3, len(shown), sharex="col", sharey=True, squeeze=False)
-    for column, (utt_id, waves) in zip(axes.T, sorted(shown.items()), strict=True):
-        for panel, (name, wav) in zip(column, waves.items(), strict=True):
-            look = {"vmin": top - RANGE, "vmax": top, "cmap": "cividis", "origin": "lower"}
-            extent = (0, len(wav) / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
-            image = panel.imshow(decibels(wav), aspect="auto", extent=extent, **look)
-            panel.set_title(f"{utt_id}, {name}", fontsize=10, loc="left")
+    """Utterance -> (name -> wave [samples]) as a column of panels each, with one scale in dB.
+
+    Below them what the enhancer kept: the level of the enhanced signal less that of the noisy one.
+    """
+    drawn = Figure(figsize=(1 + 2.6 * len(shown), 7), layout="constrained", dpi=100)
+    levels = {u: {n: decibels(wav) for n, wav in waves.items()} for u, waves in shown.items()}
+    top = max(float(level.max()) for each in levels.values() for level in each.values())
+    axes = drawn.subplots(4, len(shown), sharex="col", sharey=True, squeeze=False)
+    for column, (utt_id, each) in zip(axes.T, sorted(levels.items()), strict=True):
+        each["gain"] = each["enhanced"] - each["noisy"]
+        for panel, (name, level) in zip(column, each.items(), strict=True):
+            low, high = (-GAINS, 0) if name == "gain" else (top - RANGE, top)
+            look = {"vmin": low, "vmax": high, "cmap": "cividis", "origin": "lower"}
+            extent = (0, len(shown[utt_id]["noisy"]) / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
+            panel.imshow(level, aspect="auto", extent=extent, **look)
+            panel.set_title(f"{utt_id}, {name}", fontsize=9, loc="left")
         column[-1].set_xlabel("time (s)")
     drawn.supylabel("frequency (kHz)")
-    drawn.colorbar(image, ax=axes, label="level (dB)", aspect=40, pad=0.01)
+    drawn.colorbar(axes[0, -1].images[0], ax=axes[:3], label="level (dB)", aspect=40, pad=0.01)
+    drawn.colorbar(axes[3, -1].images[0], ax=axes[3], label="gain (dB)", pad=0.01)
     drawn.suptitle(f"validation, epoch {epoch}", fontsize=11)
     return drawn
 
