@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         """A command with the option that all have; returns what adds others."""
         name, text = run.__name__.strip("_"), run.__doc__
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(run=run, threads=None)
+        added.set_defaults(run=run)
         added.add_argument("--data_folder", **FOLDER, help="the corpus")
         return added.add_argument
 
@@ -126,7 +126,7 @@ def _mix(options):
 
 def _manifests(options):
     """Check a corpus and write its manifests, as training does by itself."""
-    arguments = {k: v for k, v in vars(options).items() if k not in ("run", "threads")}
+    arguments = {k: v for k, v in vars(options).items() if k != "run"}
     for name, path in prepare(**arguments).items():
         print(f"{name}: {len(json.loads(path.read_text(encoding='utf-8')))} utterances in {path}")
 

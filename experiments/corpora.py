@@ -4,10 +4,7 @@ import hashlib
 from dataclasses import fields
 from pathlib import Path
 
-from corpus.crowds import mix_crowds
 from corpus.files import write_text
-from corpus.mini import synthesize_mini_corpus, synthesize_noises
-from corpus.mixing import MixSettings, mix_corpus
 from errors import RecipeError
 from experiments.plan import Plan, check_keys
 
@@ -26,15 +23,22 @@ def make(spec: dict, folder: Path, sources: dict[str, str]):
     done = folder.with_name(f"{folder.name}.done")
     if done.exists():
         return
-    if "mini" in spec:
-        check_keys("data: mini", spec["mini"], ("n_train", "n_valid", "n_test"), ())
-        synthesize_mini_corpus(folder, **spec["mini"])
-    elif "noises" in spec:
-        given = spec["noises"]
-        check_keys("data: noises", given, ("speech", "without"), ("speech",))
-        synthesize_noises(folder)
-        mix_crowds(folder, given["speech"].format(**sources), given.get("without", ()))
+    if "mix" not in spec:
+        from corpus import mini  # needs espeak-ng
+
+        if "mini" in spec:
+            check_keys("data: mini", spec["mini"], ("n_train", "n_valid", "n_test"), ())
+            mini.synthesize_mini_corpus(folder, **spec["mini"])
+        else:
+            from corpus.crowds import mix_crowds
+
+            given = spec["noises"]
+            check_keys("data: noises", given, ("speech", "without"), ("speech",))
+            mini.synthesize_noises(folder)
+            mix_crowds(folder, given["speech"].format(**sources), given.get("without", ()))
     else:
+        from corpus.mixing import MixSettings, mix_corpus  # takes a second to import
+
         given, accepted = spec["mix"], [field.name for field in fields(MixSettings)]
         check_keys("data: mix", given, ("speech", "noise", *accepted), ("speech", "noise"))
         speech, *noises = [text.format(**sources) for text in (given["speech"], *given["noise"])]

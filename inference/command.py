@@ -113,8 +113,8 @@ def carry_out(
     """
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text
     options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    if threads := getattr(options, "threads", None):
+        torch.set_num_threads(threads)
     try:
         problems = run(options)
     except (RecipeError, OSError) as problem:

@@ -45,6 +45,8 @@ def export_model(
     exported = {SAVED.get(name, name): modules[name] for name in names_of(modules, hparams)}
     odd = {n for n, module in exported.items() if not isinstance(module, KINDS[n])}
     odd |= {n for n, module in exported.items() if not hasattr(module, "sizes")} - {"ctc_output"}
+    if getattr(tokens, "end", 2) != 2:  # its features and specials are not those of the templates
+        odd.add("a recognizer of SpeechBrain's")
     if odd:
         logger.warning("No model folder: how to build %s is not known", ", ".join(sorted(odd)))
     if not exported or odd:

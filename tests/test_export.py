@@ -6,9 +6,10 @@ import sys
 
 import pytest
 import torch
-from small_models import ATTENTION, PIECES, enhancer, recognizer
+from small_models import ATTENTION, PIECES, SETTINGS, enhancer, recognizer
 from speechbrain.decoders import ctc_greedy_decode
 
+from inference.export import export_model
 from inference.loading import load_enhancer
 from models.cnn_transformer import CNNTransformer
 from models.enhancer import Enhancer
@@ -123,6 +124,14 @@ def test_a_module_that_nothing_tells_how_to_build_is_told(tmp_path, caplog):
 
     enhancer(tmp_path, lambda **_: Mine())
     assert "how to build enhancer" in caplog.text and not (tmp_path / "model").exists()
+
+
+def test_a_run_that_began_from_a_recognizer_of_speechbrains_leaves_no_folder(tmp_path, caplog):
+    modules, tokens = recognizer(tmp_path, **ATTENTION)
+    tokens.end = 0
+    settings = {**SETTINGS, **ATTENTION, "output_folder": str(tmp_path)}
+    assert export_model(modules, settings, tokens, tmp_path / "other") is None
+    assert "SpeechBrain's is not known" in caplog.text and not (tmp_path / "other").exists()
 
 
 def test_the_card_names_data_seed_figures_and_licence(tmp_path):

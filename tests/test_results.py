@@ -219,7 +219,7 @@ def test_code_that_changes_while_runs_are_made_stops_the_command(recipe):
     [
         (["--set", "oops"], "'oops' is not KEY=VALUE"),
         (["--set", "lr=[1"], "--set lr: this is not YAML"),
-        (["--rows", "mes"], "there is no 'mes'. Known: noisy, mse"),
+        (["--rows", "mes"], "'mes' is not one of noisy, mse"),
         (["--plan", "digits"], "there is no 'digits'. Accepted: mini, published, real, words"),
         (["--jobs", "0"], "accepted are whole numbers from 1"),
     ],
