@@ -49,10 +49,6 @@ class Scoreboard:
         """Score -> mean, or rate in percent; NaN where every utterance was refused."""
         return means(self.columns())
 
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """Score -> 95 % bootstrap interval over utterances."""
-        return intervals(self.columns())
-
     def by(self, fact: str) -> dict:
         """Value of a fact, in order -> Scoreboard of its utterances, those without it left out."""
         groups = {}
@@ -73,9 +69,9 @@ class Scoreboard:
 
     def table(self) -> str:
         """Means with intervals, what was refused, then means by SNR and by noise, as text."""
-        means, intervals = self.summary(), self.intervals()
+        means = self.summary()
         lines = [f"{len(self._records)} utterances; mean or rate [95 % interval over utterances]"]
-        for name, (low, high) in intervals.items():
+        for name, (low, high) in intervals(self.columns()).items():
             lines.append(f"{name}: {means[name]:.4f} [{low:.3f}, {high:.3f}]")
         empty = [str(r["id"]) for r in self.records if r.get("reference") == ""]
         lines += [f"{len(empty)} with empty reference:\n{listed(empty)}"] * bool(empty)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scoring.metrics import LISTABLE
-from scoring.scoreboard import Scoreboard
+from scoring.scoreboard import Scoreboard, intervals
 from scoring.scores import Scores
 
 FACTS = {
@@ -64,7 +64,9 @@ def test_refused_utterances_are_counted_and_named():
     lines = Scoreboard(records()).not_scored_lines()
     assert lines == ["pesq: 1 of 11 not scored:\n  - u03 (no speech found)"]
     nothing = Scoreboard([{"id": "a", "pesq": None, "not_scored": {"pesq": "silent"}}])
-    assert math.isnan(nothing.summary()["pesq"]) and math.isnan(nothing.intervals()["pesq"][0])
+    assert math.isnan(nothing.summary()["pesq"]) and math.isnan(
+        intervals(nothing.columns())["pesq"][0]
+    )
 
 
 def test_repeated_utterances_count_once_halves_join_and_order_does_not_matter():
@@ -89,7 +91,7 @@ def test_groups():
 
 def test_interval_holds_the_mean():
     board = Scoreboard(records())
-    for name, (low, high) in board.intervals().items():
+    for name, (low, high) in intervals(board.columns()).items():
         assert low < board.summary()[name] < high
 
 

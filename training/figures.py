@@ -18,7 +18,7 @@ from corpus.files import read_text, whole
 from corpus.layout import SAMPLE_RATE
 from models.features import stft
 from scoring.metrics import METRICS
-from scoring.scoreboard import GROUPS, Scoreboard
+from scoring.scoreboard import GROUPS, Scoreboard, intervals
 from training.report import epoch_of
 
 logger = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ def draw_groups(groups: dict, fact: str, name: str, axes: Axes) -> None:
     """A metric of the test with its 95 % intervals, by the values of a fact."""
     means = {v: board.summary()[name] for v, board in groups.items() if board.columns().get(name)}
     for value, mean in means.items():
-        low, high = groups[value].intervals()[name]
+        low, high = intervals(groups[value].columns())[name]
         bars = [[mean - low], [high - mean]]
         axes.errorbar([value], [mean], yerr=bars, fmt="o", capsize=3, color=COLOURS[1])
     title = f"test, {METRICS[name].label} by {fact.replace('snr', 'SNR')} with 95 % intervals"
