@@ -395,3 +395,10 @@ def test_real_speech_and_noise_or_a_stand_in(speech, noise, tmp_path):
         tmp_path / "out", tmp_path / "save", split["valid_speakers"], needs_text=False
     )
     assert all(json.loads(path.read_text()) for path in paths.values())
+
+
+def test_help_shows_defaults_as_they_are_typed(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        data_prep.main(["mix", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "(default: 0.0 5.0 10.0 15.0)" in told and "(default: 0.1)" in told
