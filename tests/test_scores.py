@@ -48,7 +48,7 @@ def batch(silent=1):
 def scores():
     made = Scores()
     yield made
-    made.close()
+    made.pool.close()
 
 
 def test_means_leave_refused_out_and_rates_sum_first():
