@@ -368,8 +368,8 @@ def test_a_full_disk_is_told_and_leaves_what_was_whole(tmp_path, monkeypatch, er
 def test_a_run_goes_on_with_its_own_data_alone(tmp_path, change, same):
     entry = {"noisy_wav": "a.wav", "clean_wav": "b.wav", "length": 1.5, "words": "ONE"}
     manifests = tmp_path / "old.json", tmp_path / "new.json"
-    for manifest, made in zip(manifests, (entry, entry | change), strict=True):
-        manifest.write_text(json.dumps({"a": made}))
+    manifests[0].write_text(json.dumps({"a": entry, "b": entry}))
+    manifests[1].write_text(json.dumps({"a": entry | change}))  # b has gone bad
     saver = WholeCheckpointer(tmp_path / "save", {"module": torch.nn.Linear(2, 2)})
     for manifest in (*reversed(manifests), manifests[0]):  # nothing has been learned: any will do
         saver.check_data(manifest)

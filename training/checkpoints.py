@@ -1,6 +1,5 @@
 """SpeechBrain's checkpoints, made visible only when they are whole, and their average."""
 
-import hashlib
 import json
 import logging
 import os
@@ -76,21 +75,21 @@ class WholeCheckpointer(Checkpointer):
                 logger.warning("%s is damaged (%s), and renamed to %s", folder, reason, aside.name)
 
     def check_data(self, manifest: str | pathlib.Path) -> None:
-        """RecipeError where the checkpoints learned from other data than the manifest's.
+        """RecipeError where the checkpoints have not learned from all that the manifest holds.
 
-        Paths do not count: a corpus may move."""
+        A corpus may move, and lose utterances that go bad."""
         facts = {
             name: [entry.get(key) for key in ("length", "words", "phones", "noise", "snr")]
             for name, entry in json.loads(read_text(manifest)).items()
         }
-        record = pathlib.Path(self.checkpoints_dir) / "training_data.sha256"
-        data = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        if record.is_file() and read_text(record) != data and self.find_checkpoint():
+        record = pathlib.Path(self.checkpoints_dir) / "training_data.json"
+        if not (record.is_file() and self.find_checkpoint()):
+            write_text(record, json.dumps(facts))
+        elif not facts.items() <= json.loads(read_text(record)).items():
             raise RecipeError(
                 f"{self.checkpoints_dir} holds a run on other data than {manifest}. Give another "
                 "--output_folder or --seed (or --test_only, to score that run on these data)."
             )
-        write_text(record, data)
 
     def resume(self, manifest: str | pathlib.Path) -> None:
         """Load the newest whole checkpoint; RecipeError where its run or data were others."""
