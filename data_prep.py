@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         text += f" (default: {' '.join(map(str, default)) or 'none'})"
         add(f"--{name}", **several, help=text)
     add("--seed", type=int, default=MixSettings.seed, help="of all draws (default: %(default)s)")
+    add("--colour", action="store_true", help="change each noise's balance of frequencies")
 
     add = command(_manifests)
     add("--save_folder", **FOLDER, help="of the manifests")
@@ -111,7 +112,7 @@ def _noises(options):
 
 def _mix(options):
     """Mix clean speech and noises of your own to a corpus in VoiceBank's layout."""
-    given = {"seed": options.seed}
+    given = {"seed": options.seed, "colour": options.colour}
     for name, (kind, _) in MIX_OPTIONS.items():
         value = getattr(options, name)
         given[name] = tuple(names(value) if kind is str else value)

@@ -35,6 +35,7 @@ class MixSettings:
     test_noises: tuple = ("0.3",)
     seed: int = 1234
     without: tuple = ()
+    colour: bool = False  # change the frequency balance of each noise at random
 
 
 def mix_corpus(
@@ -72,6 +73,7 @@ def mix_corpus(
         rng = np.random.default_rng([settings.seed, zlib.crc32(item.name.encode())])
         signal = resample(*read(item.speech.path), SAMPLE_RATE)
         stretch = _stretch(kinds[item.kind], len(signal), rng)
+        stretch = _coloured(stretch, rng) if settings.colour else stretch
         noisy, clean = mix_at_snr(signal, stretch, item.snr)
         files = item.part.files(data_folder, item.name)
         write_utterance(files, clean, noisy, item.speech.words)
@@ -134,3 +136,12 @@ def _stretch(files, samples, rng):
         if stretch.any():
             return stretch
     raise RecipeError(f"only silence in {DRAWS} stretches of {path.parent}")
+
+
+def _coloured(noise, rng):
+    """A noise with a random spectral tilt and a random level of each octave."""
+    octaves = np.arange(8)  # 62.5 Hz to 8 kHz
+    levels = rng.uniform(-6, 3) * octaves + rng.normal(0, 3, size=8)  # dB
+    spectrum = np.fft.rfft(noise)
+    place = np.log2(np.maximum(np.arange(len(spectrum)) * SAMPLE_RATE / len(noise), 1) / 62.5)
+    return np.fft.irfft(spectrum * 10 ** (np.interp(place, octaves, levels) / 20), len(noise))

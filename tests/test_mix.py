@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -371,6 +372,20 @@ def test_noises_of_several_folders_are_mixed_and_kinds_left_out(speech, noise, t
     logs = [path.read_text().splitlines() for path in (tmp_path / "out").glob("log*")]
     kinds = {line.split()[1] for log in logs for line in log}
     assert "siren" in kinds and "cafe" not in kinds
+
+
+def test_coloured_noises_have_another_spectrum_at_the_same_level(speech, noise, tmp_path):
+    noises = []
+    for colour in (False, True):
+        mix_corpus(speech, noise, tmp_path / str(colour), replace(SETTINGS, colour=colour))
+        noises.append(
+            np.subtract(*(signal_of(tmp_path / str(colour), k) for k in ("noisy", "clean")))
+        )
+    plain, coloured = (np.abs(np.fft.rfft(signal)) for signal in noises)
+    assert abs(20 * np.log10(np.linalg.norm(coloured) / np.linalg.norm(plain))) < 1
+    octaves = [slice(75 * 2**n, 150 * 2**n) for n in range(6)]  # from 125 Hz on
+    changes = [np.linalg.norm(coloured[n]) / np.linalg.norm(plain[n]) for n in octaves]
+    assert np.std(20 * np.log10(changes)) > 2
 
 
 def test_crowds_are_of_one_level_and_leave_speakers_out(speech, tmp_path):

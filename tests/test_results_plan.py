@@ -168,7 +168,7 @@ def test_runs_that_need_each_other_are_told(tmp_path):
 def test_a_corpus_of_other_settings_has_another_folder():
     plan = read_plan("real")
     here, there = (corpora.places(plan, Path("x"), Path(shared)) for shared in ("a", "b"))
-    assert here.keys() == {"noises", "mixed"} and here["mixed"] != there["mixed"]
+    assert here.keys() == {"noises", "mixed", "coloured"} and here["mixed"] != there["mixed"]
 
 
 def test_missing_recordings_are_told(tmp_path):
