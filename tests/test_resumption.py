@@ -237,7 +237,7 @@ def test_a_run_of_other_sizes_is_not_resumed(place, capsys):
 
 @pytest.mark.slow
 def test_a_run_on_other_data_is_not_taken_for_finished(place, capsys):
-    synthesize_mini_corpus(place / "other", n_train=7, n_valid=2, n_test=2)
+    synthesize_mini_corpus(place / "other", seed=7, n_train=8, n_valid=2, n_test=2)
     assert run("enhance_mimic", "--data_folder=other") == 2
     told = capsys.readouterr().err
     assert "on other data" in told and told.count("\n") == 1
