@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from small_models import recognizer
+from small_models import SETTINGS, recognizer
 from tiny import JOINT, run
 from transformers import MoonshineConfig, MoonshineModel, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 from transformers_models import speech_model
@@ -17,6 +17,7 @@ from inference.transcribe import transcribe_piece
 from models.acoustic import AttentionDecoder
 from models.features import Features, normalization
 from models.pretrained import PretrainedEncoder, pretrained_encoder
+from training.handover import hand_over
 from training.recognizer import install_encoder, install_speechbrain, recognizer_from
 
 SIZES = dict(hidden_size=16, intermediate_size=24)
@@ -90,6 +91,19 @@ def test_an_exported_recognizer_computes_the_same(request, tmp_path, kind, norm)
     found = load_recognizer(tmp_path).encode_batch(wavs, LENS)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     assert "pip install transformers" in (tmp_path / "model/README.md").read_text()
+
+
+def test_a_later_run_takes_the_output_layer_that_was_trained_alone(tmp_path, moonshine):
+    modules, _ = recognizer(tmp_path, source=moonshine)
+    hand_over(modules, tmp_path)
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "characters.txt").rename(tmp_path / "tokens/characters.txt")
+    theirs = {"encoder": torch.nn.Identity(), "ctc_output": torch.nn.Identity()}
+    hparams = {**SETTINGS, "output_folder": str(tmp_path / "later"), "modules": theirs}
+    recognizer_from(str(tmp_path))(hparams)
+    for name, module in theirs.items():
+        for key, value in modules[name].state_dict().items():
+            assert torch.equal(module.state_dict()[key], value)
 
 
 def test_what_a_name_on_the_hub_means():
