@@ -216,7 +216,7 @@ class MimicBrain(sb.Brain):
         setup.compile_in_place(self)
         ranks.wrap(self)
         self.init_optimizers()
-        self.checkpointer.resume()
+        self.checkpointer.resume(self.hparams.train_annotation)
         log, epoch = self.hparams.train_logger.save_file, self.hparams.epoch_counter.current
         run_on_main(report.forget_epochs_after, args=[log, epoch])
 

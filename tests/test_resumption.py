@@ -14,6 +14,7 @@ import torch
 from tiny import ROOT, STAGES, run
 
 import train
+from corpus.mini import synthesize_mini_corpus
 
 
 def figures(folder, stage):
@@ -232,6 +233,17 @@ def test_a_damaged_newest_checkpoint_is_passed_over(place):
 def test_a_run_of_other_sizes_is_not_resumed(place, capsys):
     assert run("enhance_mimic", "--enhance_dense=16", "--number_of_epochs=3") == 2
     assert "other modules, sizes or optimizer" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_on_other_data_is_not_taken_for_finished(place, capsys):
+    synthesize_mini_corpus(place / "other", seed=7, n_train=8, n_valid=2, n_test=2)
+    assert run("enhance_mimic", "--data_folder=other") == 2
+    told = capsys.readouterr().err
+    assert "on other data" in told and told.count("\n") == 1
+    assert run("enhance_mimic", "--data_folder=other", "--test_only") == 0
+    (place / "moved").symlink_to(place / "corpus")
+    assert run("enhance_mimic", "--data_folder=moved") == 0
 
 
 @pytest.mark.slow

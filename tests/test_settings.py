@@ -145,6 +145,7 @@ MISTAKES = [
     ("pretrain_perceptual", ["--lr=1e-3", "--lr=1e-4"], "given twice"),
     ("pretrain_perceptual", ["--device=cuda:77"], "Accepted here: cpu"),
     ("pretrain_perceptual", ["--train_annotation=gone.json", "--skip_prep=True"], "gone.json"),
+    ("pretrain_perceptual", ["--piece_seconds=3"], "is not a key of this YAML file"),  # has targets
     ("pretrain_perceptual", ["--decoding_by=attention_greedy"], "Give seq_weight a number"),
     ("enhance_mimic", ["--mimic_weight=0.5"], "Give --mimic_weight=1, or --mimic_ratio=null"),
     ("enhance_mimic", ["--pesq_weight=5"], "no effect"),

@@ -1,10 +1,12 @@
 """The parts of the training loop, each alone."""
 
+import json
 import os
 import random
 import signal
 import time
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -352,6 +354,29 @@ def test_a_full_disk_is_told_and_leaves_what_was_whole(tmp_path, monkeypatch, er
     with pytest.raises(RecipeError, match="Make room"):
         saver.save_checkpoint(meta={"epoch": 2})
     assert [path.name[:5] for path in tmp_path.iterdir()] == ["CKPT+"]
+
+
+@pytest.mark.parametrize(
+    "change, same",
+    [
+        ({"noisy_wav": "/elsewhere/a.wav"}, True),  # a corpus that moved
+        ({"length": 2.5}, False),
+        ({"words": "TWO"}, False),
+        ({"noise": "rain"}, False),
+    ],
+)
+def test_a_run_goes_on_with_its_own_data_alone(tmp_path, change, same):
+    entry = {"noisy_wav": "a.wav", "clean_wav": "b.wav", "length": 1.5, "words": "ONE"}
+    manifests = tmp_path / "old.json", tmp_path / "new.json"
+    manifests[0].write_text(json.dumps({"a": entry, "b": entry}))
+    manifests[1].write_text(json.dumps({"a": entry | change}))  # b has gone bad
+    saver = WholeCheckpointer(tmp_path / "save", {"module": torch.nn.Linear(2, 2)})
+    for manifest in (*reversed(manifests), manifests[0]):  # nothing has been learned: any will do
+        saver.check_data(manifest)
+    saver.save_checkpoint(meta={"epoch": 1})
+    saver.check_data(manifests[0])
+    with nullcontext() if same else pytest.raises(RecipeError, match="another --output_folder"):
+        saver.check_data(manifests[1])
 
 
 def test_mean_of_checkpoints_keeps_integer_buffers(tmp_path):

@@ -1,5 +1,6 @@
 """SpeechBrain's checkpoints, made visible only when they are whole, and their average."""
 
+import json
 import logging
 import os
 import pathlib
@@ -13,6 +14,7 @@ from speechbrain.core import INTRA_EPOCH_CKPT_FLAG
 from speechbrain.utils.checkpoints import METAFNAME, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier, main_process_only, run_on_main
 
+from corpus.files import read_text, write_text
 from errors import RecipeError
 from scoring.metrics import higher_is_better
 
@@ -72,9 +74,27 @@ class WholeCheckpointer(Checkpointer):
                 os.rename(folder, aside)
                 logger.warning("%s is damaged (%s), and renamed to %s", folder, reason, aside.name)
 
-    def resume(self) -> None:
-        """Load the newest whole checkpoint; RecipeError where its run was another one."""
+    def check_data(self, manifest: str | pathlib.Path) -> None:
+        """RecipeError where the checkpoints have not learned from all that the manifest holds.
+
+        A corpus may move, and lose utterances that go bad."""
+        facts = {
+            name: [entry.get(key) for key in ("length", "words", "phones", "noise", "snr")]
+            for name, entry in json.loads(read_text(manifest)).items()
+        }
+        record = pathlib.Path(self.checkpoints_dir) / "training_data.json"
+        if not (record.is_file() and self.find_checkpoint()):
+            write_text(record, json.dumps(facts))
+        elif not facts.items() <= json.loads(read_text(record)).items():
+            raise RecipeError(
+                f"{self.checkpoints_dir} holds a run on other data than {manifest}. Give another "
+                "--output_folder or --seed (or --test_only, to score that run on these data)."
+            )
+
+    def resume(self, manifest: str | pathlib.Path) -> None:
+        """Load the newest whole checkpoint; RecipeError where its run or data were others."""
         run_on_main(self.set_damaged_aside)
+        run_on_main(self.check_data, args=[manifest])
         try:
             self.recover_if_possible()
         except pickle.UnpicklingError as error:
