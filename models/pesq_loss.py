@@ -15,6 +15,7 @@ from corpus.layout import SAMPLE_RATE
 from errors import wanted
 
 FAINTEST = 1e-5  # RMS of full scale; a fainter signal has no level that could be aligned
+DITHER = 1e-8  # of full scale; without it a digital pause has a gradient of NaN
 SHORTEST = round(0.4 * SAMPLE_RATE)  # samples; the disturbance is summed over 20 frames of 16 ms
 
 
@@ -44,6 +45,7 @@ def pesq_distance(enhanced_wav: Tensor, clean_wav: Tensor) -> Tensor:
         loud = levels.amin(dim=0) > FAINTEST  # [batch]
         # A tone in the place of what is silent: the model of the ear divides by the level.
         tone = torch.arange(enhanced.shape[1], device=enhanced.device).mul(0.3).sin()
-        enhanced, clean = (torch.where(loud.unsqueeze(1), wav, tone) for wav in (enhanced, clean))
+        both = (wav + DITHER * tone for wav in (enhanced, clean))
+        enhanced, clean = (torch.where(loud.unsqueeze(1), wav, tone) for wav in both)
         found = disturbance(enhanced.device)(clean, enhanced).float()
         return (found * loud).sum() / loud.sum().clamp(min=1)

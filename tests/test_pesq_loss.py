@@ -61,6 +61,14 @@ def test_silence_is_left_out_and_gives_no_gradient():
     assert not silent.grad.any()
 
 
+def test_a_digital_pause_gives_a_finite_gradient():
+    noisy, clean = pairs(seconds=1.4, snrs=(10,))
+    clean[:, -4000:] = 0
+    noisy.requires_grad_()
+    pesq_distance(noisy, clean).backward()
+    assert noisy.grad.isfinite().all() and noisy.grad.any()
+
+
 @pytest.mark.parametrize("samples", [1, 160, 5000])
 def test_short_sounds_are_padded(samples):
     noisy, clean = (wav[:, 4000 : 4000 + samples].clone() for wav in pairs(snrs=(10, 10)))
