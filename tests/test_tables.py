@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.table import COLUMNS, as_table, difference_cell
+from experiments.table import COLUMNS, as_table, difference_cell, estimate
 from scoring.bootstrap import difference
 from scoring.scoreboard import Scoreboard, intervals, means
 
@@ -60,10 +60,25 @@ def of_plan(name, titles, columns, published=True):
     return lines
 
 
-def boards():
+def of_real(titles, columns):
+    """As ``of_plan``, and the words of a foreign recognizer: ``score.py`` on folders ROW_SEED."""
+    found = json.loads((FILES / "real.json").read_text(encoding="utf-8"))
+    scores = {name: board.columns()["wer"] for name, board in boards("real_words").items()}
+    words = {}  # title -> difference in word errors, paired by seed and utterance
+    for entry in [entry for entry in found["differences"] if entry["title"] in titles]:
+        a, b = (
+            {seed: scores[x if x == "noisy" else f"{x}_{seed}"] for seed in found["seeds"]}
+            for x in (entry["of"], entry["minus"])
+        )
+        words[entry["title"]] = difference_cell(estimate(difference(a, b)), 1).split(" [")[0]
+    lines = of_plan("real", titles, columns, published=False)
+    return [[*line, re.sub(r"[+-](0\.0)\b", r"\1", words[line[0]])] for line in lines]
+
+
+def boards(name="tools"):
     """System -> Scoreboard, out of what ``score.py --output`` wrote."""
     found = {}
-    for line in (FILES / "tools.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (FILES / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         found.setdefault(record.pop("system"), Scoreboard()).merge([record])
     return found
@@ -116,6 +131,11 @@ MINI = [
     "mimic - MSE, joint",
 ]
 FULL = [*SEVEN[5:], "mimic - MSE", "mimic of unit norm - MSE", "mimic - MSE, joint"]
+REAL = [
+    "mimic - MSE, equal epochs",
+    "PESQ loss, without mimic",
+    "mimic, with PESQ loss",
+]
 FOUR = ["noisy", "gtcrn", "ours", "deepfilternet3"]
 TABLES = {  # page, head of a table -> how its lines are made
     ("README.md", "stage | score | noisy | after training"): of_start,
@@ -130,6 +150,9 @@ TABLES = {  # page, head of a table -> how its lines are made
     ),
     (RESULTS, "row | PESQ | WER, adapted | WER, independent"): (
         lambda: of_plan("published", FULL, ("pesq", *WORDS))
+    ),
+    (RESULTS, "difference | PESQ | eSTOI | SI-SDR | WER, Moonshine"): (
+        lambda: of_real(REAL, (*QUALITY, "si_sdr"))
     ),
     (RESULTS, "system | size | PESQ | eSTOI | SI-SDR | DNSMOS | DistillMOS | WER | RTF"): (
         lambda: of_tools(SYSTEMS, ("size", *SOUND, "wer", "rtf"))
