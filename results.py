@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     for name in ("output_folder", "shared_data", "plan"):
         if (path := getattr(options, name)) and (name != "plan" or Path(path).is_file()):
-            setattr(options, name, os.path.abspath(path))
+            setattr(options, name, path if os.path.isabs(path) else os.path.relpath(path, ROOT))
     os.chdir(ROOT)  # commands name hparams/ and results/ from there
     try:
         return run(options)

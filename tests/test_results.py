@@ -123,6 +123,18 @@ def test_the_command_runs_all_rows_and_writes_table_json_and_figure(whole):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_relative_folder_counts_from_where_it_is_typed_and_stays_relative(recipe):
+    """The commands in a table's JSON hold no path of the machine that made it."""
+    text = PLAN.replace("mimic_weight: null", 'data_path: "{shared}/speech"')
+    (recipe / "plan.yaml").write_text(text)
+    (recipe.parent / "speech").mkdir()
+    line = [sys.executable, "../results.py", "--plan", "../plan.yaml", "--shared_data", "../.."]
+    subprocess.run([*line, "--seeds", "1"], cwd=recipe / "corpus", check=True, timeout=60)
+    assert runs_of(recipe)["mse/1"] == 1
+    (record,) = (recipe / "results/tables/plan").glob("*/runs/mse/1/run.json")
+    assert "--data_path=../speech" in record.read_text()
+
+
 def test_what_is_finished_is_not_run_again(begun):
     done = results(begun, "--seeds", "1", "3", "--rows", "noisy")
     assert "2 of 4 runs are finished" in done.stdout
