@@ -69,6 +69,7 @@ def test_an_enhancer_keeps_its_kind_and_sizes(tmp_path, caplog, stage, place):
     hand_over({"enhance_model": network}, tmp_path / "1")
     path = f"--pretrained_enhance_path={tmp_path / place}"
     given = [path, "--enhancer=crdnn", "--mask_weight=0.5", "--perceptual=filter_bank"]
+    given += ["--pesq_weight=2.5"]
     settings = read_settings([str(ROOT / f"hparams/{stage}.yaml"), *given])
     hparams = build(settings.file, settings.overrides)
     module = hparams["modules"]["enhance_model"]
@@ -76,6 +77,7 @@ def test_an_enhancer_keeps_its_kind_and_sizes(tmp_path, caplog, stage, place):
     hparams["loads"]["enhance_model"].load("enhance_model", module)
     assert same(network, module)
     check_typed(hparams, settings.typed)
+    assert hparams["losses"]["pesq_loss"].gradient_ratio == 2.5
     assert "--enhancer is ignored" in caplog.text and "--mask_weight" not in caplog.text
 
 

@@ -148,7 +148,6 @@ MISTAKES = [
     ("pretrain_perceptual", ["--piece_seconds=3"], "is not a key of this YAML file"),  # has targets
     ("pretrain_perceptual", ["--decoding_by=attention_greedy"], "Give seq_weight a number"),
     ("enhance_mimic", ["--mimic_weight=0.5"], "Give --mimic_weight=1, or --mimic_ratio=null"),
-    ("enhance_mimic", ["--pesq_weight=5"], "no effect"),
     ("enhance_mimic", ["--muon_models=[enhancer]"], "muon_models: 'enhancer' is not one of"),
     (
         "enhance_mimic",
@@ -160,7 +159,6 @@ MISTAKES = [
     ("robust_asr", ["--beam={size: 0}", "--input_signal=noisy"], "whole ones above 0 for size"),
     ("robust_asr", ["--beam={width: 4}", "--input_signal=noisy"], "size, ctc_weight, coverage"),
     ("enhance_mimic", ["--losses=1"], "no value to override"),
-    ("enhance_mimic", ["--pesq_weight=0.5"], "has no effect"),
     ("enhance_mimic", ["--valid_metrics=[wer]", "--select_by=null"], "need a recognizer"),
     ("nothing", [], "is a YAML file"),
 ]

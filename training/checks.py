@@ -92,7 +92,7 @@ def check_typed(hparams: dict[str, Any], typed: dict[str, Any]) -> None:
     comes with a checkpoint is told."""
     for name, loss in hparams["losses"].items():
         key = f"{name.removesuffix('_loss')}_weight"
-        if loss.gradient_ratio and typed.get(key) not in (None, 0, 1):
+        if loss.gradient_ratio and typed.get(key) not in (None, 0, 1, loss.gradient_ratio):
             other = ", or --mimic_ratio=null too" if name == "mimic" else ""
             raise RecipeError(
                 f"--{key}={typed[key]} has no effect: its gradient is {loss.gradient_ratio} "
